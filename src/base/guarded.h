@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Locks that clang's analysis can follow, and Guarded<T>: data that can only be reached through its lock.
+#ifndef DMAP_BASE_GUARDED_H_
+#define DMAP_BASE_GUARDED_H_
+
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <shared_mutex>
+#include <utility>
+
+#include "base/thread_annotations.h"
+
+namespace dmap {
+
+class CAPABILITY("mutex") Mutex {
+ public:
+  void lock() ACQUIRE() { mutex_.lock(); }
+  void unlock() RELEASE() { mutex_.unlock(); }
+  bool try_lock() TRY_ACQUIRE(true) { return mutex_.try_lock(); }
+
+ private:
+  std::mutex mutex_;
+};
+
+class CAPABILITY("mutex") SharedMutex {
+ public:
+  void lock() ACQUIRE() { mutex_.lock(); }
+  void unlock() RELEASE() { mutex_.unlock(); }
+  void lock_shared() ACQUIRE_SHARED() { mutex_.lock_shared(); }
+  void unlock_shared() RELEASE_SHARED() { mutex_.unlock_shared(); }
+
+ private:
+  std::shared_mutex mutex_;
+};
+
+/// Holds a Mutex for a scope.
+class SCOPED_CAPABILITY MutexLock {
+ public:
+  explicit MutexLock(Mutex& mutex) ACQUIRE(mutex) : mutex_(mutex) { mutex_.lock(); }
+  ~MutexLock() RELEASE() { mutex_.unlock(); }
+  MutexLock(const MutexLock&) = delete;
+  MutexLock& operator=(const MutexLock&) = delete;
+
+  /// For CondVar::wait only: gives up and takes back the lock that this scope holds.
+  Mutex& mutex() { return mutex_; }
+
+ private:
+  Mutex& mutex_;
+};
+
+/// Holds a SharedMutex for writing for a scope.
+class SCOPED_CAPABILITY WriterLock {
+ public:
+  explicit WriterLock(SharedMutex& mutex) ACQUIRE(mutex) : mutex_(mutex) { mutex_.lock(); }
+  ~WriterLock() RELEASE() { mutex_.unlock(); }
+  WriterLock(const WriterLock&) = delete;
+  WriterLock& operator=(const WriterLock&) = delete;
+
+ private:
+  SharedMutex& mutex_;
+};
+
+/// Holds a SharedMutex for reading for a scope.
+class SCOPED_CAPABILITY ReaderLock {
+ public:
+  explicit ReaderLock(SharedMutex& mutex) ACQUIRE_SHARED(mutex) : mutex_(mutex) { mutex_.lock_shared(); }
+  ~ReaderLock() RELEASE_GENERIC() { mutex_.unlock_shared(); }
+  ReaderLock(const ReaderLock&) = delete;
+  ReaderLock& operator=(const ReaderLock&) = delete;
+
+ private:
+  SharedMutex& mutex_;
+};
+
+/// A condition that threads wait for under a MutexLock.
+class CondVar {
+ public:
+  void wait(MutexLock& lock) NO_THREAD_SAFETY_ANALYSIS { condition_.wait(lock.mutex()); }
+  template <typename Clock, typename Duration>
+  void wait_until(MutexLock& lock, std::chrono::time_point<Clock, Duration> deadline) NO_THREAD_SAFETY_ANALYSIS {
+    condition_.wait_until(lock.mutex(), deadline);
+  }
+  void notify_one() { condition_.notify_one(); }
+  void notify_all() { condition_.notify_all(); }
+
+ private:
+  std::condition_variable_any condition_;
+};
+
+/// Data behind its lock: `free_map.with([](FreeMap& map) { ... })`.
+template <typename T>
+class Guarded {
+ public:
+  template <typename... Args>
+  explicit Guarded(Args&&... args) : data_(std::forward<Args>(args)...) {}
+
+  template <typename F>
+  decltype(auto) with(F&& use) {
+    MutexLock lock(mutex_);
+    return std::forward<F>(use)(data_);
+  }
+  template <typename F>
+  decltype(auto) with(F&& use) const {
+    MutexLock lock(mutex_);
+    return std::forward<F>(use)(data_);
+  }
+
+ private:
+  mutable Mutex mutex_;
+  T data_ GUARDED_BY(mutex_);
+};
+
+}  // namespace dmap
+
+#endif  // DMAP_BASE_GUARDED_H_
