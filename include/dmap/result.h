@@ -107,13 +107,13 @@ T take(std::expected<T, Error>&& result) {
 }  // namespace dmap
 
 /// The value of a Result, or the enclosing function returns its Error.
-#define DMAP_TRY(...)                                                             \
-  ({                                                                              \
-    auto dmap_try_result = (__VA_ARGS__);                                         \
-    if (!dmap_try_result) [[unlikely]] {                                          \
+#define DMAP_TRY(...)                                                              \
+  ({                                                                               \
+    auto dmap_try_result = (__VA_ARGS__);                                          \
+    if (!dmap_try_result) [[unlikely]] {                                           \
       return ::std::unexpected<::dmap::Error>(std::move(dmap_try_result).error()); \
-    }                                                                             \
-    ::dmap::detail::take(std::move(dmap_try_result));                             \
+    }                                                                              \
+    ::dmap::detail::take(std::move(dmap_try_result));                              \
   })
 
 #endif  // DMAP_RESULT_H_

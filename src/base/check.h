@@ -10,11 +10,11 @@ namespace dmap {
 
 }  // namespace dmap
 
-#define CHECK(...)                                                                    \
-  do {                                                                                \
-    if (!(__VA_ARGS__)) [[unlikely]] {                                                \
-      ::dmap::check_failed(__FILE__, __LINE__, #__VA_ARGS__);                         \
-    }                                                                                 \
+#define CHECK(...)                                            \
+  do {                                                        \
+    if (!(__VA_ARGS__)) [[unlikely]] {                        \
+      ::dmap::check_failed(__FILE__, __LINE__, #__VA_ARGS__); \
+    }                                                         \
   } while (false)
 
 #endif  // DMAP_BASE_CHECK_H_

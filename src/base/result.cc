@@ -81,8 +81,7 @@ std::string_view name_of(Code code) { return row_of(code).name; }
 Error::Error(Code code) : code_(code) {}
 
 Error::Error(Code code, std::string_view operation, std::string_view object, std::string_view detail)
-    : code_(code),
-      words_(std::make_unique<Words>(std::string(operation), std::string(object), std::string(detail))) {}
+    : code_(code), words_(std::make_unique<Words>(std::string(operation), std::string(object), std::string(detail))) {}
 
 Error::Error(const Error& other)
     : code_(other.code_), words_(other.words_ ? std::make_unique<Words>(*other.words_) : nullptr) {}
