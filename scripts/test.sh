@@ -60,7 +60,7 @@ part_layering() {
 
 part_format() {
   ensure_packages "${packages_format[@]}" || return 1
-  find src include apps testing bench python \( -name '*.h' -o -name '*.cc' \) -print0 2>/dev/null |
+  find . -path ./build -prune -o \( -name '*.h' -o -name '*.cc' \) -print0 |
     xargs -0 clang-format-19 --dry-run --Werror && return 0
   say "to put it right: clang-format-19 -i FILE..."
   return 1
@@ -100,7 +100,7 @@ preset_of() { case $1 in asan) say asan-ubsan ;; *) say "$1" ;; esac; }
 # run_part PART: adds a line to `summary`, and to `failed` if it failed.
 run_part() {
   local part=$1 start=$SECONDS result=passed
-  say "" "== $part"
+  say; say "== $part"
   if ! "part_$part"; then
     result=FAILED
     failed+=("$part")
@@ -111,7 +111,7 @@ run_part() {
 
 report() {
   local part preset lines
-  say "" "== summary"
+  say; say "== summary"
   printf '%s\n' "${summary[@]}"
   for part in "${failed[@]}"; do
     preset=$(preset_of "$part")
