@@ -85,12 +85,12 @@ int run(int argc, char** argv) {
   });
   add("line_flush:copy+fence", [&](Bytes at, std::span<const std::byte> from) {
     line_flush.copy(bytes + at.value, from);
-    LineWriter::fence();
+    line_flush.fence();
   });
   add("line_flush:memcpy+flush+fence", [&](Bytes at, std::span<const std::byte> from) {
     std::memcpy(bytes + at.value, from.data(), from.size());
     line_flush.flush(bytes + at.value, from.size());
-    LineWriter::fence();
+    line_flush.fence();
   });
   add("zero_streaming+fence", [&](Bytes at, std::span<const std::byte> from) {
     device.zero_streaming(at, Bytes{from.size()});

@@ -3,8 +3,10 @@
 #define DMAP_DEVICE_FILE_DEVICE_H_
 
 #include <atomic>
+#include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "device/file_space.h"
 #include "device/mapped_device.h"

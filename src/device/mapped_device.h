@@ -20,7 +20,7 @@ class MappedDevice : public Device {
   void store_streaming(Bytes at, std::span<const std::byte> from) final;
   void zero_streaming(Bytes at, Bytes length) final;
   void flush(Bytes at, Bytes length) final;
-  void fence() final { LineWriter::fence(); }
+  void fence() final { writer_.fence(); }
   Result<void> barrier() override;
   Result<void> submit(std::span<const Transfer> transfers) final;
   Result<void> map_at(std::byte* where, Bytes at, Bytes length, DeviceAccess access) final;

@@ -2,6 +2,7 @@
 #ifndef DMAP_DEVICE_MEMORY_DEVICE_H_
 #define DMAP_DEVICE_MEMORY_DEVICE_H_
 
+#include <cstdint>
 #include <memory>
 #include <string>
 

@@ -2,7 +2,6 @@
 #include "device/persist.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cstring>
 
 #include "base/bits.h"
@@ -116,6 +115,7 @@ void LineWriter::copy(std::byte* to, std::span<const std::byte> from) const {
     std::memcpy(to + head + lines, from.data() + head + lines, tail);
     flush(to + head + lines, tail);
   }
+  if (write_back_ == LineWriteBack::kNone) store_fence();
 }
 
 void LineWriter::zero(std::byte* to, size_t length) const {
@@ -134,6 +134,7 @@ void LineWriter::zero(std::byte* to, size_t length) const {
     std::memset(to + head + lines, 0, tail);
     flush(to + head + lines, tail);
   }
+  if (write_back_ == LineWriteBack::kNone) store_fence();
 }
 
 #if defined(__x86_64__)
@@ -178,19 +179,14 @@ void LineWriter::write_back_lines(const std::byte* at, size_t length) const {
   }
 }
 
-void LineWriter::fence() {
-  _mm_sfence();
-  // A compiler does not order plain stores around the instruction; this does, and costs nothing.
-  std::atomic_signal_fence(std::memory_order_seq_cst);
-}
+void LineWriter::store_fence() { _mm_sfence(); }
 
 #else
 
 // Without a write-back that we know of, no device says kLineFlush (see medium.cc), so there is nothing to write back.
 LineWriteBack best_line_write_back() { return LineWriteBack::kNone; }
 void LineWriter::write_back_lines(const std::byte* /*at*/, size_t /*length*/) const {}
-// release: pairs with the acquire load of whoever reads the word that publishes these bytes
-void LineWriter::fence() { std::atomic_thread_fence(std::memory_order_release); }
+void LineWriter::store_fence() {}
 
 #endif
 

@@ -68,7 +68,7 @@ TEST_P(PersistTest, CopyingIsExactForAllSmallLengthsAndAlignments) {
       arena.reset();
       std::span<const std::byte> from(source.data() + random_() % kCacheLine, length);
       writer_.copy(arena.at(misalignment), from);
-      LineWriter::fence();
+      writer_.fence();
       ASSERT_TRUE(arena.holds_only(arena.at(misalignment), from)) << length << " bytes at +" << misalignment;
     }
   }
@@ -82,7 +82,7 @@ TEST_P(PersistTest, ZeroingIsExactForAllSmallLengthsAndAlignments) {
     for (size_t misalignment = 0; misalignment < kCacheLine; ++misalignment) {
       arena.reset();
       writer_.zero(arena.at(misalignment), length);
-      LineWriter::fence();
+      writer_.fence();
       ASSERT_TRUE(arena.holds_only(arena.at(misalignment), std::span(zeros).first(length)))
           << length << " bytes at +" << misalignment;
     }
@@ -112,7 +112,7 @@ TEST_P(PersistTest, FlushingChangesNoByte) {
     arena.reset();
     std::ranges::copy(source, arena.at(misalignment));
     writer_.flush(arena.at(misalignment), source.size());
-    LineWriter::fence();
+    writer_.fence();
     ASSERT_TRUE(arena.holds_only(arena.at(misalignment), source));
   }
 }
