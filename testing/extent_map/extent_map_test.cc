@@ -376,7 +376,7 @@ TEST_P(ExtentMapAgainstModel, RandomEditsAgree) {
     auto edit = map.edit();
     for (uint64_t change = 1 + below(40); change > 0; --change) {
       const uint64_t first = below(file_frames);
-      const uint64_t frames = shrinks ? 1 + below(file_frames / (below(2) == 0 ? 40 : 1000)) : 1 + below(4);
+      const uint64_t frames = shrinks ? 1 + below(file_frames / (below(2) == 0 ? 40 : 300)) : 1 + below(4);
       std::vector<Mapping> removed;
       auto collect = [&](const Mapping& mapping) { removed.push_back(mapping); };
       if (below(100) < (shrinks ? 70U : 10U)) {
