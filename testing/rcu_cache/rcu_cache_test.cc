@@ -88,6 +88,23 @@ TEST(RefCount, DeadIsForeverAndOnlyUnusedDies) {
   EXPECT_EQ(refs.users(), 0U);
 }
 
+/// Nothing but the count orders the two threads; ThreadSanitizer watches.
+TEST(RefCount, WhoKillsSeesAllThatTheUsersDid) {
+  for (int round = 0; round < 100; ++round) {
+    RefCount refs(1);
+    int done_by_the_user = 0;
+    std::atomic<bool> stop = false;
+    std::jthread user([&] {
+      done_by_the_user = 1;
+      refs.unref();
+      while (!stop.load(std::memory_order_relaxed)) std::this_thread::yield();
+    });
+    while (!refs.try_kill()) std::this_thread::yield();
+    EXPECT_EQ(done_by_the_user, 1);
+    stop.store(true, std::memory_order_relaxed);
+  }
+}
+
 TEST(RefCountDeathTest, LettingGoOfWhatNobodyUsesIsOurBug) {
   RefCount refs;
   EXPECT_DEATH(refs.unref(), "before != 0");
