@@ -233,6 +233,21 @@ TEST(ExtentMap, AMillionExtentsCostAPathPerEdit) {
   rcu_barrier_all();
 }
 
+TEST(ExtentMap, AnEraseFromNodeToNodeJoinsWhatBecomesSmall) {
+  constexpr uint64_t kCount = 4 * 64 * 32;  // four full nodes above the leaves
+  for (uint64_t left : {1, 31, 32, 33, 40, 63, 64, 65, 2040, 2047, 2048, 2049}) {
+    for (uint64_t right : {1, 2, 31, 32, 33, 34, 47, 48, 49, 2047, 2048, 2049}) {
+      ExtentMap map;
+      load_scattered(map, kCount);
+      EXPECT_EQ(erase(map, 2 * left, 2 * (kCount - left - right)).size(), kCount - left - right);
+      map.check_invariants();  // E5 above all
+      EXPECT_EQ(map.count(), left + right);
+      EXPECT_EQ(map.find(2 * left - 2).mapping(), scattered(left - 1));
+      EXPECT_EQ(map.find(2 * (kCount - right)).mapping(), scattered(kCount - right));
+    }
+  }
+}
+
 TEST(ExtentMap, AFileThatGrowsHasFullNodes) {
   ExtentMap grown, built;
   for (uint64_t i = 0; i < 5000; ++i) insert(grown, scattered(i));
