@@ -58,13 +58,11 @@ Result<void> Cursor::enter(unsigned level, Way way) {
   const Tree::Step& parent = path_[level + 1];
   Tree::Step& step = path_[level];
   step.range = range_of_child(*parent.node, parent.index, parent.range);
-  step.node = DMAP_TRY(tree_->node(parent.node->child_words()[parent.index], level, step.range));
+  step.child = parent.node->child_words()[parent.index];
+  step.node = DMAP_TRY(tree_->node(step.child, level, step.range));
   size_t count = level > 0 ? step.node->children() : step.node->entries();
   if (count == 0) {
-    Expected expected{.volume = tree_->volume_,
-                      .child = parent.node->child_words()[parent.index],
-                      .level = level,
-                      .range = step.range};
+    Expected expected{.volume = tree_->volume_, .child = step.child, .level = level, .range = step.range};
     return std::unexpected(corrupt_node(expected, "it lost its entries since it was verified"));
   }
   step.index = way == Way::kForward ? 0 : count - 1;

@@ -85,23 +85,20 @@ Result<Value> Tree::value_of(const Step& step) const {
   ValueSlot slot = step.node->slots()[step.index];
   if (is_within_node(slot)) [[likely]]
     return step.node->value(slot);
-  Expected expected{.volume = volume_,
-                    .child = {step.node->header.pfn, step.node->header.generation},
-                    .level = 0,
-                    .range = step.range};
+  Expected expected{.volume = volume_, .child = step.child, .level = 0, .range = step.range};
   return std::unexpected(corrupt_node(expected, "a value lies outside of it"));
 }
 
 Result<std::optional<Value>> Tree::find(Key key) const {
   if (root_.height == 0) return std::nullopt;
-  Child child = root_child();
   Step step;
+  step.child = root_child();
   for (unsigned level = root_.height - 1;; --level) {
-    step.node = DMAP_TRY(node(child, level, step.range));
+    step.node = DMAP_TRY(node(step.child, level, step.range));
     if (level == 0) break;
     step.index = child_of(*step.node, key);
     step.range = range_of_child(*step.node, step.index, step.range);
-    child = step.node->child_words()[step.index];
+    step.child = step.node->child_words()[step.index];
   }
   const Node& leaf = *step.node;
   step.index = lower_bound(leaf.keys(), leaf.entries(), key);
@@ -116,6 +113,7 @@ Result<void> Tree::descend(Key key, Path& path) const {
   for (unsigned level = root_.height; level-- > 0;) {
     Step& step = path[level];
     step.node = DMAP_TRY(node(child, level, range));
+    step.child = child;
     step.range = range;
     if (level == 0) {
       step.index = lower_bound(step.node->keys(), step.node->entries(), key);
@@ -135,8 +133,7 @@ void Tree::adopt(Node* node) {
 }
 
 /// The node is of the newest tree no longer. Its RAM, if it has any, goes back now, or when its Frozen does.
-void Tree::retire(const Node* node) {
-  Pfn pfn = node->header.pfn;
+void Tree::retire(Pfn pfn) {
   uintptr_t word = this->word(pfn).exchange(kUnmet, std::memory_order_relaxed);  // under the lock
   frames_->free(pfn);
   if (word == kUnmet || word == kVerified) return;

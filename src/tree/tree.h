@@ -129,9 +129,11 @@ class Tree {
   class Change;
   struct Repair;
 
-  /// A node on the way from the root, which entry or child of it the way takes, and the keys it may hold.
+  /// A node on the way from the root, its parent's word on it, which entry or child of it the way takes, and the keys
+  /// it may hold. The word is what counts: a clean node's own header may have changed since it was verified.
   struct Step {
     const Node* node = nullptr;
+    Child child;
     size_t index = 0;
     KeyRange range;
   };
@@ -152,10 +154,10 @@ class Tree {
   void set_root(Child child, uint32_t height);
   void lower_root();
 
-  bool is_dirty(const Node& node) const { return node.header.generation > frozen_through_; }
-  NodeWord& word(Pfn pfn) const { return *frames_->place(pfn).word; }
+  bool is_dirty(Child child) const { return child.generation > frozen_through_; }
+  NodeWord& word(Pfn known) const { return *frames_->place(known).word; }
   void adopt(Node* node);
-  void retire(const Node* node);
+  void retire(Pfn pfn);
   void list_dirty(Node* node);
   bool is_listed(Node* node) const;
 

@@ -52,8 +52,8 @@ class Tree::Change {
   Result<void> prepare(unsigned lowest, size_t extra, const Step* sibling = nullptr, unsigned sibling_level = 0) {
     lowest_ = lowest;
     copies_end_ = tree_.root_.height;
-    while (copies_end_ > lowest && tree_.is_dirty(*path_[copies_end_ - 1].node)) --copies_end_;
-    bool copies_sibling = sibling != nullptr && !tree_.is_dirty(*sibling->node);
+    while (copies_end_ > lowest && tree_.is_dirty(path_[copies_end_ - 1].child)) --copies_end_;
+    bool copies_sibling = sibling != nullptr && !tree_.is_dirty(sibling->child);
     DMAP_TRY(take(copies_end_ - lowest + (copies_sibling ? 1 : 0) + extra));
     for (unsigned level = copies_end_; level-- > lowest;) {
       copies_[level] = DMAP_TRY(copy(path_[level], level));
@@ -84,7 +84,7 @@ class Tree::Change {
     CHECK(next() == sibling_);
     tree_.adopt(sibling_);
     parent.child_words()[index] = self(*sibling_);
-    tree_.retire(step.node);
+    tree_.retire(step.child.pfn);
     return *sibling_;
   }
 
@@ -121,11 +121,10 @@ class Tree::Change {
   Result<Node*> copy(const Step& step, unsigned level) {
     Node* copy = fresh_[used_ + copied_++];
     Child fresh = self(*copy);
-    Child old = self(*step.node);
     copy_node(*copy, *step.node, fresh);
     Expected expected{.volume = tree_.volume_, .child = fresh, .level = level, .range = step.range};
     if (const char* fault = node_fault(*copy, expected)) {
-      expected.child = old;
+      expected.child = step.child;
       return std::unexpected(corrupt_node(expected, fault));
     }
     return copy;
@@ -141,7 +140,7 @@ class Tree::Change {
     } else {
       node(level + 1).child_words()[path_[level + 1].index] = self(*copy);
     }
-    tree_.retire(path_[level].node);
+    tree_.retire(path_[level].child.pfn);
   }
 
   Tree& tree_;
@@ -258,9 +257,9 @@ Result<Tree::Repair> Tree::plan_erase(const Path& path) const {
     Step& sibling = repair.siblings[level];
     sibling.index = parent.index > 0 ? parent.index - 1 : 1;
     sibling.range = range_of_child(*parent.node, sibling.index, parent.range);
-    Child child = parent.node->child_words()[sibling.index];
-    sibling.node = DMAP_TRY(node(child, level, sibling.range));
-    Expected expected{.volume = volume_, .child = child, .level = level, .range = sibling.range};
+    sibling.child = parent.node->child_words()[sibling.index];
+    sibling.node = DMAP_TRY(node(sibling.child, level, sibling.range));
+    Expected expected{.volume = volume_, .child = sibling.child, .level = level, .range = sibling.range};
     if (const char* fault = node_fault(*sibling.node, expected)) return std::unexpected(corrupt_node(expected, fault));
     size += level > 0 ? sibling.node->children() : leaf_bytes(*sibling.node);
     repair.shares = size > (level > 0 ? kChildrenMax : kNodeBody);
@@ -282,7 +281,7 @@ Result<bool> Tree::erase(Key key) {
 
   change.commit();
   --root_.entries;
-  for (unsigned level = 0; level < repair.lowest; ++level) retire(path[level].node);
+  for (unsigned level = 0; level < repair.lowest; ++level) retire(path[level].child.pfn);
   if (repair.lowest == root_.height) {
     set_root({}, 0);
     return true;
@@ -323,7 +322,7 @@ void Tree::merge(Node& node, Node& parent, size_t index, const Step& sibling) {
   }
   parent.child_words()[right - 1] = Change::self(node);
   inner_erase(parent, right);
-  retire(sibling.node);
+  retire(sibling.child.pfn);
 }
 
 /// Evens out two neighbours; `separator` is the parent's key of the right one.
@@ -359,8 +358,9 @@ void Tree::lower_root() {
   while (root_.height > 1 && root_.node_generation > frozen_through_) {
     const auto* top = reinterpret_cast<const Node*>(word(root_.pfn).load(std::memory_order_relaxed));  // dirty: in RAM
     if (top->header.count > 1) return;
+    Pfn old = root_.pfn;
     set_root(top->child_words()[0], root_.height - 1);
-    retire(top);
+    retire(old);
   }
 }
 

@@ -43,7 +43,7 @@ void Tree::walk(Walk& all, Child child, unsigned level, const KeyRange& range) c
   }
   all.census.entries += node.entries();
   for (size_t i = 0; all.entry && i < node.entries(); ++i) {
-    auto value = value_of({.node = &node, .index = i, .range = range});
+    auto value = value_of({.node = &node, .child = child, .index = i, .range = range});
     value ? all.entry(node.keys()[i], *value) : all.report(value.error());
   }
 }
