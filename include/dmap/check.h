@@ -31,8 +31,8 @@ struct CheckReport {
 };
 
 struct CheckOptions {
-  std::function<void(const Finding&)> on_finding;
-  Progress progress;  ///< in tree entries, of about as many
+  std::function<void(const Finding&)> on_finding{};
+  Progress progress{};  ///< in tree entries, of about as many
 };
 
 /// Opens the volume at `path` read-only (replaying its journal in RAM only) and proves: every node verifies; every

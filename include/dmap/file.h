@@ -25,7 +25,7 @@ class Inode;
 /// Move-only. Must not outlive its Volume. Counts against OpenOptions::views_max, one per span of frames.
 class View {
  public:
-  View() = default;
+  View();
   View(View&&) noexcept;
   View& operator=(View&&) noexcept;
   ~View();
@@ -53,7 +53,7 @@ struct Piece {
 /// After pin_user_pages(FOLL_LONGTERM), which Linux refuses on fs-DAX. Move-only. Must not outlive its Volume.
 class Pin {
  public:
-  Pin() = default;
+  Pin();
   Pin(Pin&&) noexcept;
   Pin& operator=(Pin&&) noexcept;
   ~Pin();

@@ -20,21 +20,12 @@ enum class Access : uint8_t { kReadOnly, kReadWrite };
 /// kRelaxed: only a background barrier and the end of the session; metadata stays consistent all the same.
 enum class Durability : uint8_t { kStrict, kRelaxed };
 
-/// Whether the blocks behind a new volume are allocated for real. kSparse is for trials with large volumes: a host
-/// disk that fills up later shows as a SIGBUS or an I/O error in the middle of use.
-enum class Allocation : uint8_t { kReal, kSparse };
-
-enum class Overwrite : uint8_t { kNo, kYes };
-
-/// Told how far a long operation is (in its own unit); answers false to stop it.
-using Progress = std::function<bool(uint64_t done, uint64_t total)>;
-
 struct FormatOptions {
-  Bytes size;     ///< of the volume; 0: as large as the device or file is
-  Bytes journal;  ///< 0: 1/64 of the volume, within [1 MiB, 64 MiB]
+  Bytes size{};     ///< of the volume; 0: as large as the device or file is
+  Bytes journal{};  ///< 0: 1/64 of the volume, within [1 MiB, 64 MiB]
   Allocation allocation = Allocation::kReal;
   Overwrite overwrite = Overwrite::kNo;  ///< kNo: refuse (exists) where a volume or other content is found
-  Progress progress;                     ///< in bytes
+  Progress progress{};                     ///< in bytes
 };
 
 struct OpenOptions {
@@ -66,11 +57,11 @@ struct Stat {
   uint32_t uid = 0;
   uint32_t gid = 0;
   uint32_t links = 0;
-  Bytes size;
-  Bytes allocated;  ///< what its frames take; 0 for a file that lives in the tree
+  Bytes size{};
+  Bytes allocated{};  ///< what its frames take; 0 for a file that lives in the tree
   uint64_t extents = 0;
   uint64_t device = 0;  ///< st_rdev of a character or block device
-  Time accessed, modified, changed, born;
+  Time accessed{}, modified{}, changed{}, born{};
 };
 
 /// What to change of an object's attributes; what is empty stays.
@@ -99,7 +90,7 @@ struct FileOptions {
   Truncate truncate = Truncate::kNo;
   Follow follow = Follow::kYes;  ///< of a symbolic link at the path's end
   Ownership ownership{};         ///< of a file that is created
-  Bytes expected_size;           ///< announced size of a new file, so that it can be laid out in 2 MiB runs; 0: unknown
+  Bytes expected_size{};           ///< announced size of a new file, so that it can be laid out in 2 MiB runs; 0: unknown
 };
 
 enum class RenameMode : uint8_t { kReplace, kNoReplace, kExchange };
@@ -119,12 +110,12 @@ struct DirectoryEntry {
 
 /// Room and numbers of a volume. Frames of every state add up to `total`.
 struct Usage {
-  Bytes total;
-  Bytes free;         ///< can be given to files now
-  Bytes owned;        ///< by files
-  Bytes metadata;     ///< superblocks, journal, metadata zones
-  Bytes quarantined;  ///< freed, but still pinned, viewed, or within a grace period
-  Bytes reserved;     ///< by operations under way
+  Bytes total{};
+  Bytes free{};         ///< can be given to files now
+  Bytes owned{};        ///< by files
+  Bytes metadata{};     ///< superblocks, journal, metadata zones
+  Bytes quarantined{};  ///< freed, but still pinned, viewed, or within a grace period
+  Bytes reserved{};     ///< by operations under way
   uint64_t inodes = 0;
 };
 

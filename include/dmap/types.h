@@ -7,6 +7,7 @@
 #include <compare>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 
 namespace dmap {
 
@@ -105,6 +106,16 @@ struct Extent {
   constexpr Pfn end() const { return first + count; }
   constexpr bool contains(Pfn pfn) const { return pfn >= first && pfn < end(); }
 };
+
+/// Whether the blocks behind a new file are allocated for real. kSparse is for trials with large volumes: a host disk that
+/// fills up later shows as a SIGBUS or an I/O error in the middle of use.
+enum class Allocation : uint8_t { kReal, kSparse };
+
+/// Whether content that is there already may be replaced.
+enum class Overwrite : uint8_t { kNo, kYes };
+
+/// Told how far a long operation is (in its own unit); answers false to stop it.
+using Progress = std::function<bool(uint64_t done, uint64_t total)>;
 
 }  // namespace dmap
 

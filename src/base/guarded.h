@@ -19,6 +19,8 @@ class CAPABILITY("mutex") Mutex {
   void lock() ACQUIRE() { mutex_.lock(); }
   void unlock() RELEASE() { mutex_.unlock(); }
   bool try_lock() TRY_ACQUIRE(true) { return mutex_.try_lock(); }
+  /// Tells the analysis what it cannot see: the caller holds it.
+  void assert_held() const ASSERT_CAPABILITY(this) {}
 
  private:
   std::mutex mutex_;
@@ -30,6 +32,8 @@ class CAPABILITY("mutex") SharedMutex {
   void unlock() RELEASE() { mutex_.unlock(); }
   void lock_shared() ACQUIRE_SHARED() { mutex_.lock_shared(); }
   void unlock_shared() RELEASE_SHARED() { mutex_.unlock_shared(); }
+  /// Tells the analysis what it cannot see: the caller holds it for writing.
+  void assert_held() const ASSERT_CAPABILITY(this) {}
 
  private:
   std::shared_mutex mutex_;

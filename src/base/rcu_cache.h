@@ -71,6 +71,17 @@ class RefCount {
     return word_.compare_exchange_strong(none, kDead, std::memory_order_acquire, std::memory_order_relaxed);
   }
 
+  /// As try_kill(), for the one user there is: from 1 to dead.
+  [[nodiscard]] bool try_kill_last() {
+    uint32_t one = 1;
+    return word_.compare_exchange_strong(one, kDead, std::memory_order_acquire, std::memory_order_relaxed);
+  }
+  /// Takes try_kill_last() back: whoever killed it is its one user again.
+  void revive() {
+    uint32_t before = word_.exchange(1, std::memory_order_release);  // release: as unref()
+    CHECK(before == kDead);
+  }
+
   /// Users at this moment; a number to look at.
   [[nodiscard]] uint32_t users() const {
     uint32_t word = word_.load(std::memory_order_relaxed);
@@ -173,6 +184,12 @@ class RcuCache {
     return unlink_if(bucket_of(Traits::key(*entry)), 1, [&](const Entry& other) { return &other == entry; }) == 1;
   }
 
+  /// Takes out an entry that its last user has killed (RefCount::try_kill_last), without asking it. As erase(entry).
+  void erase_dead(Entry* entry) {
+    size_t gone = unlink_if(bucket_of(Traits::key(*entry)), 1, [&](const Entry& other) { return &other == entry; }, Ask::kNo);
+    CHECK(gone == 1);
+  }
+
   /// Evicts up to `wanted` entries, least recently used first, more or less; returns how many went. Less than wanted
   /// means that all others refuse. Goes round the whole cache twice at most.
   size_t evict_some(size_t wanted) { return sweep(wanted, 2 * (bucket_mask_ + 1)); }
@@ -213,6 +230,7 @@ class RcuCache {
   struct alignas(64) Lock {
     Mutex mutex;
   };
+  enum class Ask : uint8_t { kNo, kYes };
 
   static std::atomic<Entry*>& next(Entry& entry) { return entry.RcuCacheLink<Entry>::next_in_bucket_; }
   static std::atomic<bool>& used(Entry& entry) { return entry.RcuCacheLink<Entry>::recently_used_; }
@@ -233,14 +251,14 @@ class RcuCache {
 
   /// Unlinks up to `limit` entries of a bucket that `is_meant` and that agree to go.
   template <typename F>
-  size_t unlink_if(size_t bucket, size_t limit, F&& is_meant) {
+  size_t unlink_if(size_t bucket, size_t limit, F&& is_meant, Ask ask = Ask::kYes) {
     MutexLock lock(lock_of(bucket));
     size_t gone = 0;
     std::atomic<Entry*>* link = &buckets_[bucket];
     // relaxed: links change under the lock that we hold
     for (Entry* entry = link->load(std::memory_order_relaxed); entry != nullptr && gone < limit;) {
       Entry* after = next(*entry).load(std::memory_order_relaxed);
-      if (is_meant(*entry) && entry->try_evict()) {
+      if (is_meant(*entry) && (ask == Ask::kNo || entry->try_evict())) {
         // release: passes on the contents of `after` to those who find it by this link; pairs with the acquire in
         // find(). The entry keeps its own link, for readers that are on it.
         link->store(after, std::memory_order_release);

@@ -23,6 +23,7 @@
 #define RELEASE_SHARED(...) DMAP_ANNOTATE(release_shared_capability(__VA_ARGS__))
 #define RELEASE_GENERIC(...) DMAP_ANNOTATE(release_generic_capability(__VA_ARGS__))
 #define TRY_ACQUIRE(...) DMAP_ANNOTATE(try_acquire_capability(__VA_ARGS__))
+#define ASSERT_CAPABILITY(x) DMAP_ANNOTATE(assert_capability(x))
 #define EXCLUDES(...) DMAP_ANNOTATE(locks_excluded(__VA_ARGS__))
 #define NO_THREAD_SAFETY_ANALYSIS DMAP_ANNOTATE(no_thread_safety_analysis)
 

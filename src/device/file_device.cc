@@ -76,7 +76,7 @@ Result<void> fill(int fd, Bytes size, const CreateOptions& options, const std::s
   if (::ftruncate(fd, 0) != 0) return fail_errno(kCreate, path);
   if (::ftruncate(fd, static_cast<off_t>(size.value)) != 0) return fail_errno(kCreate, path);
   if (options.allocation == Allocation::kSparse) return {};
-  auto go_on = [&](Bytes done, Bytes total) { return !options.progress || options.progress(done, total); };
+  auto go_on = [&](uint64_t done, uint64_t total) { return !options.progress || options.progress(done, total); };
   return take_space(fd, size, go_on, kCreate, path);
 }
 
@@ -133,7 +133,7 @@ Result<std::unique_ptr<FileDevice>> FileDevice::from_open_file(OwnedFd file, con
                                                                DeviceAccess access, std::string_view operation) {
   Medium medium = DMAP_TRY(identify(file.get(), operation, path));  // under the lock: the size stays
   Bytes size = DMAP_TRY(whole_grains(medium.size, medium, operation, path));
-  Mapping mapping = DMAP_TRY(Mapping::create(file.get(), size, medium.grain, access, path));
+  HostMapping mapping = DMAP_TRY(HostMapping::create(file.get(), size, medium.grain, access, path));
   Traits traits = DMAP_TRY(traits_of(medium, frames_within(size), mapping.synchronous(), mapping.page_size(), path));
   return std::unique_ptr<FileDevice>(
       new FileDevice(path, std::move(traits), std::move(file), std::move(mapping), access));

@@ -13,8 +13,6 @@
 
 namespace dmap {
 
-enum class Overwrite : uint8_t { kNo, kYes };
-
 struct CreateOptions {
   Allocation allocation = Allocation::kReal;
   Overwrite overwrite = Overwrite::kNo;

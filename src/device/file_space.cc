@@ -73,7 +73,7 @@ Result<void> take_space(int fd, Bytes size, const Progress& progress, std::strin
       return std::unexpected(Error::from_errno(number, operation, object, detail));
     }
     done = next;
-    if (!progress(done, size)) {
+    if (!progress(done.value, size.value)) {
       return std::unexpected(Error::from_errno(ECANCELED, operation, object, "after " + text_of(done)));
     }
   }

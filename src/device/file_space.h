@@ -13,13 +13,6 @@
 
 namespace dmap {
 
-/// Whether a device's storage is taken when it is made. What is taken later may be missing then: SIGBUS, or the
-/// out-of-memory killer.
-enum class Allocation : uint8_t { kReal, kSparse };
-
-/// Told how far a long operation is; answers whether to go on.
-using Progress = std::function<bool(Bytes done, Bytes total)>;
-
 /// Error file_too_big if `size` is over RLIMIT_FSIZE, which would otherwise be a signal (SIGXFSZ) and not an error.
 Result<void> check_file_size_limit(Bytes size, std::string_view operation, std::string_view object);
 
@@ -28,7 +21,7 @@ Result<void> check_file_size_limit(Bytes size, std::string_view operation, std::
 Bytes free_space(int fd);
 
 /// Allocates [0, size) of `fd`, by fallocate() or, where the file system has none, by writing zeros: `fd` holds nothing
-/// yet. Blocks; calls `progress` every kSpaceStep and at the end.
+/// yet. Blocks; calls `progress` (in bytes) every kSpaceStep and at the end.
 /// Errors: no_space with what was asked and what is free, io ("Operation canceled") if progress says no. The file is
 /// then left with what it has got.
 Result<void> take_space(int fd, Bytes size, const Progress& progress, std::string_view operation,

@@ -8,7 +8,7 @@
 
 namespace dmap {
 
-MappedDevice::MappedDevice(std::string name, Traits traits, OwnedFd file, Mapping mapping, DeviceAccess access)
+MappedDevice::MappedDevice(std::string name, Traits traits, OwnedFd file, HostMapping mapping, DeviceAccess access)
     : Device(std::move(name), std::move(traits), mapping.data()),
       file_(std::move(file)),
       mapping_(std::move(mapping)),

@@ -27,7 +27,7 @@ class MappedDevice : public Device {
 
  protected:
   /// `mapping` is of `file`, and traits.frames of it are the device.
-  MappedDevice(std::string name, Traits traits, OwnedFd file, Mapping mapping, DeviceAccess access);
+  MappedDevice(std::string name, Traits traits, OwnedFd file, HostMapping mapping, DeviceAccess access);
 
   [[nodiscard]] int file() const { return file_.get(); }
 
@@ -37,7 +37,7 @@ class MappedDevice : public Device {
   void check_inside(Bytes at, Bytes length) const;
 
   const OwnedFd file_;
-  const Mapping mapping_;
+  const HostMapping mapping_;
   const LineWriter writer_;
   const DeviceAccess access_;
   const Bytes size_;

@@ -51,7 +51,7 @@ Result<void> map_over(int fd, std::byte* where, Bytes at, Bytes length, DeviceAc
   return {};
 }
 
-Result<Mapping> Mapping::create(int fd, Bytes length, Bytes grain, DeviceAccess access, std::string_view name) {
+Result<HostMapping> HostMapping::create(int fd, Bytes length, Bytes grain, DeviceAccess access, std::string_view name) {
   CHECK(length > Bytes{0} && length.value % grain.value == 0);
   Bytes alignment = std::max(grain, kLargePage);
   std::byte* reserved = DMAP_TRY(reserve(length + alignment, name));
@@ -68,14 +68,14 @@ Result<Mapping> Mapping::create(int fd, Bytes length, Bytes grain, DeviceAccess 
   }
   unmap(reserved, data);
   unmap(data + length.value, reserved_end);
-  return Mapping(data, length, synchronous);
+  return HostMapping(data, length, synchronous);
 }
 
-Mapping::~Mapping() {
+HostMapping::~HostMapping() {
   if (data_ != nullptr) unmap(data_, data_ + length_.value);
 }
 
-Bytes Mapping::page_size() const {
+Bytes HostMapping::page_size() const {
   ::madvise(data_, kFrameSize.value, MADV_POPULATE_READ);  // a load that reports failure instead of raising SIGBUS
   auto place = reinterpret_cast<uintptr_t>(data_);
   std::ifstream smaps("/proc/self/smaps");

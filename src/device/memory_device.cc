@@ -25,7 +25,7 @@ Result<OwnedFd> make_file(const std::string& label, Bytes size, unsigned flags, 
     return std::unexpected(Error::from_errno(errno, kOperation, label));
   }
   if (allocation == Allocation::kReal) {
-    DMAP_TRY(take_space(file.get(), size, [](Bytes /*done*/, Bytes /*total*/) { return true; }, kOperation, label));
+    DMAP_TRY(take_space(file.get(), size, [](uint64_t, uint64_t) { return true; }, kOperation, label));
   }
   return file;
 }
@@ -45,14 +45,14 @@ Traits traits_of(FrameCount frames, Bytes grain, Bytes page_size) {
 struct Parts {
   Traits traits;
   OwnedFd file;
-  Mapping mapping;
+  HostMapping mapping;
 };
 
 Result<Parts> make_parts(const std::string& label, FrameCount frames, Bytes grain, unsigned flags,
                          Allocation allocation) {
   Bytes size{round_up(bytes_of(frames).value, grain.value)};
   OwnedFd file = DMAP_TRY(make_file(label, size, flags, allocation));
-  Mapping mapping = DMAP_TRY(Mapping::create(file.get(), size, grain, DeviceAccess::kReadWrite, label));
+  HostMapping mapping = DMAP_TRY(HostMapping::create(file.get(), size, grain, DeviceAccess::kReadWrite, label));
   Traits traits = traits_of(frames, grain, mapping.page_size());
   return Parts{std::move(traits), std::move(file), std::move(mapping)};
 }

@@ -22,7 +22,7 @@
 #include "dmap/types.h"
 #include "frame/descriptor_pool.h"
 #include "frame/directory.h"
-#include "frame/function_ref.h"
+#include "base/function_ref.h"
 #include "frame/idle.h"
 #include "frame/page.h"
 #include "frame/sparse_memory.h"

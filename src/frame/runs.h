@@ -9,7 +9,7 @@
 #include <cstdint>
 
 #include "dmap/types.h"
-#include "frame/function_ref.h"
+#include "base/function_ref.h"
 #include "frame/page.h"
 
 namespace dmap {

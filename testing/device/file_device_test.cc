@@ -163,14 +163,14 @@ TEST_P(FileDeviceTest, ASparseOneTakesNone) {
 
 TEST_P(FileDeviceTest, ProgressIsToldAndCanStopIt) {
   std::vector<uint64_t> steps;
-  make(kSpaceStep + 4_KiB, {.progress = [&](Bytes done, Bytes total) {
-         EXPECT_EQ(total, kSpaceStep + 4_KiB);
-         steps.push_back(done.value);
+  make(kSpaceStep + 4_KiB, {.progress = [&](uint64_t done, uint64_t total) {
+         EXPECT_EQ(Bytes{total}, kSpaceStep + 4_KiB);
+         steps.push_back(done);
          return true;
        }});
   EXPECT_THAT(steps, ::testing::ElementsAre(kSpaceStep.value, (kSpaceStep + 4_KiB).value));
 
-  auto stopped = FileDevice::create(path("stopped"), kSpaceStep * 2, {.progress = [](Bytes, Bytes) { return false; }});
+  auto stopped = FileDevice::create(path("stopped"), kSpaceStep * 2, {.progress = [](uint64_t, uint64_t) { return false; }});
   EXPECT_THAT(message_of(stopped), HasSubstr("canceled; after 64 MiB"));
   EXPECT_FALSE(fs::exists(path("stopped")));
 }
@@ -372,7 +372,7 @@ class SmallFileSystem : public ::testing::Test {
 
 TEST_F(SmallFileSystem, RunningFullHalfwayLeavesNoFile) {
   mount("tmpfs", "size=160m");
-  auto fill_up = [&](Bytes, Bytes) {
+  auto fill_up = [&](uint64_t, uint64_t) {
     int fd = ::open(path("other").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     EXPECT_EQ(::fallocate(fd, 0, 0, 64 << 20), 0);
     ::close(fd);

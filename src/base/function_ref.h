@@ -2,8 +2,8 @@
 //
 // FunctionRef: a callable lent for the length of one call. Unlike std::function it never allocates, so that paths that
 // must not (drop, retire) can take one.
-#ifndef DMAP_FRAME_FUNCTION_REF_H_
-#define DMAP_FRAME_FUNCTION_REF_H_
+#ifndef DMAP_BASE_FUNCTION_REF_H_
+#define DMAP_BASE_FUNCTION_REF_H_
 
 #include <memory>
 #include <type_traits>
@@ -34,4 +34,4 @@ class FunctionRef<R(Args...)> {
 
 }  // namespace dmap
 
-#endif  // DMAP_FRAME_FUNCTION_REF_H_
+#endif  // DMAP_BASE_FUNCTION_REF_H_
