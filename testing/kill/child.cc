@@ -13,6 +13,7 @@
 
 #include "dmap/volume.h"
 #include "testing/kill/plan.h"
+#include "testing/support/open.h"
 #include "testing/support/stamp.h"
 
 namespace dmap::testing {
@@ -62,9 +63,7 @@ class Child {
   }
 
   void run(const Step& step, uint64_t number, std::deque<File>& orphans) {
-    auto open = [&](Create create) {
-      return volume_.open_file(step.name, {.access = Access::kReadWrite, .create = create});
-    };
+    auto open = [&](Create create) { return volume_.open_file(step.name, writable(create)); };
     switch (step.kind) {
       case StepKind::kWrite:
         if (auto file = open(Create::kNever); expect(file)) expect(file->write_at(bytes_of(step.text), step.offset));
@@ -92,7 +91,7 @@ class Child {
   }
 
   void run_orphan(const Step& step, std::deque<File>& orphans) {
-    auto file = volume_.open_file(step.name, {.access = Access::kReadWrite, .create = Create::kIfMissing});
+    auto file = volume_.open_file(step.name, writable(Create::kIfMissing));
     if (!expect(file) || !expect(volume_.unlink(step.name))) return;
     expect(file->write_at(bytes_of(std::string(100'000, 'o')), 0));
     orphans.push_back(std::move(*file));
@@ -114,7 +113,8 @@ class Child {
   log.opened.store(1);
   Child child(*volume, log, seed);
   std::vector<std::thread> threads;
-  for (unsigned thread = 0; thread < kKillThreads; ++thread) threads.emplace_back([&, thread] { child.run_thread(thread); });
+  for (unsigned thread = 0; thread < kKillThreads; ++thread)
+    threads.emplace_back([&, thread] { child.run_thread(thread); });
   child.watch(round % 3 == 0);
 }
 

@@ -81,7 +81,8 @@ class KillTest : public ::testing::Test {
     ASSERT_EQ(posix_spawn(&child, DMAP_KILL_CHILD, nullptr, nullptr, arguments.data(), environ), 0);
     // Some die while they open the volume: recovery may be cut as well.
     bool early = random_.chance(15);
-    while (!early && log_->opened.load() == 0 && log_->failed.load() == 0) std::this_thread::sleep_for(microseconds(200));
+    while (!early && log_->opened.load() == 0 && log_->failed.load() == 0)
+      std::this_thread::sleep_for(microseconds(200));
     std::this_thread::sleep_for(microseconds(early ? random_.below(15'000) : random_.between(2'000, 120'000) * kSlow));
     kill(child, SIGKILL);
     int status = 0;
@@ -94,7 +95,8 @@ class KillTest : public ::testing::Test {
   void expect_clean() {
     std::string findings;
     auto report = check_volume(
-        file_.path(), {.on_finding = [&](const Finding& f) { findings += f.path + ": " + f.what + "\n"; }, .progress = {}});
+        file_.path(),
+        {.on_finding = [&](const Finding& f) { findings += f.path + ": " + f.what + "\n"; }, .progress = {}});
     ASSERT_TRUE(report) << report.error().message();
     ASSERT_EQ(report->findings, 0U) << findings;
     replayed_ += report->records_replayed;
@@ -160,8 +162,8 @@ TEST_F(KillTest, WhatReturnedOutlivesItsProcess) {
     if (!HasFatalFailure()) verify();
     if (HasFatalFailure()) break;
   }
-  std::cout << "seed " << seed_ << ": " << rounds << " rounds, " << checkpoints_ << " checkpoints crossed, " << replayed_
-            << " records replayed, " << verified_ << " operations verified, " << cut_off_ << " cut off\n";
+  std::cout << "seed " << seed_ << ": " << rounds << " rounds, " << checkpoints_ << " checkpoints crossed, "
+            << replayed_ << " records replayed, " << verified_ << " operations verified, " << cut_off_ << " cut off\n";
   EXPECT_GE(checkpoints_, 3U);
   EXPECT_GT(verified_, rounds);
   EXPECT_GT(cut_off_, 0U);

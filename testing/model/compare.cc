@@ -13,7 +13,8 @@ void Driver::compare_stat(const Stat& stat, InodeNumber number) {
   const Node& node = model_.node(number);
   std::string wrong;
   auto expect = [&](const char* what, uint64_t real, uint64_t wanted) {
-    if (real != wanted) wrong += std::string(" ") + what + " " + std::to_string(real) + " not " + std::to_string(wanted);
+    if (real != wanted)
+      wrong += std::string(" ") + what + " " + std::to_string(real) + " not " + std::to_string(wanted);
   };
   expect("inode", static_cast<uint64_t>(stat.inode), static_cast<uint64_t>(number));
   expect("type", static_cast<uint64_t>(stat.type), static_cast<uint64_t>(node.type));

@@ -109,11 +109,10 @@ bool Driver::close_volume() {
   if (!closed) return differs(closed.error().message()), false;
   if (options_.path.empty()) return true;
   std::string findings;
-  auto report = check_volume(options_.path, {.on_finding =
-                                                 [&](const Finding& finding) {
-                                                   findings += "\n  " + finding.path + ": " + finding.what;
-                                                 },
-                                             .progress = {}});
+  auto report = check_volume(
+      options_.path,
+      {.on_finding = [&](const Finding& finding) { findings += "\n  " + finding.path + ": " + finding.what; },
+       .progress = {}});
   if (!report) return differs("check: " + report.error().message()), false;
   if (report->findings != 0) return differs("check found:" + findings), false;
   return true;

@@ -156,7 +156,8 @@ std::string shortened(const std::string& text);
 
 template <typename T, typename U>
 bool Driver::judge(const Result<T>& real, const Outcome<U>& wanted) {
-  bool same = real.has_value() ? wanted.has_value() : !wanted.has_value() && wanted.error().contains(real.error().code());
+  bool same =
+      real.has_value() ? wanted.has_value() : !wanted.has_value() && wanted.error().contains(real.error().code());
   if (!real.has_value()) ++refused_;
   if (!same) {
     differs("the volume says " + (real.has_value() ? std::string("done") : real.error().message()) +

@@ -211,9 +211,7 @@ void Driver::set_xattr() {
   name.resize(std::min<size_t>(name.size(), 255));
   uint64_t kind = random_.below(100);
   size_t size = kind < 70 ? random_.below(100) : kind < 95 ? random_.below(5000) : kind < 99 ? 65536 : 65537;
-  XattrMode mode = random_.chance(60)   ? XattrMode::kAny
-                   : random_.chance(50) ? XattrMode::kCreate
-                                        : XattrMode::kReplace;
+  XattrMode mode = random_.chance(60) ? XattrMode::kAny : random_.chance(50) ? XattrMode::kCreate : XattrMode::kReplace;
   std::string value = random_.bytes(size);
   say("set_xattr of " + place.describe() + " " + shortened(name) + " size " + std::to_string(size) + " mode " +
       std::to_string(static_cast<int>(mode)) + text_of(follow));

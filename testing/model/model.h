@@ -53,7 +53,7 @@ struct Node {
   std::string target{};            ///< of a symbolic link
   Content content{};
   std::map<std::string, InodeNumber> entries{};  ///< of a directory
-  InodeNumber parent{};                        ///< of a directory
+  InodeNumber parent{};                          ///< of a directory
   std::map<std::string, std::string> xattrs{};
   uint32_t opens = 0;
 };

@@ -30,8 +30,7 @@ TEST_P(Model, AVolumeInMemoryAgreesWithTheModel) {
 
 TEST_P(Model, AVolumeInAFileAgreesWithTheModelAndOutlivesItsClosing) {
   TemporaryPath file(kMemoryFolder);
-  expect_agreement(
-      {.seed = seed_for(200 + GetParam()), .operations = operations_for(20'000), .path = file.path()});
+  expect_agreement({.seed = seed_for(200 + GetParam()), .operations = operations_for(20'000), .path = file.path()});
 }
 
 TEST_P(Model, AVolumeThatIsFullMostOfTheTimeAgreesWithTheModel) {

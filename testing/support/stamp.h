@@ -68,6 +68,10 @@ inline std::span<const std::byte> bytes_of(const std::string& text) {
   return std::as_bytes(std::span<const char>(text));
 }
 
+inline std::span<const std::byte> bytes_of(const std::vector<uint64_t>& words) {
+  return std::as_bytes(std::span<const uint64_t>(words));
+}
+
 }  // namespace dmap::testing
 
 #endif  // DMAP_TESTING_SUPPORT_STAMP_H_
