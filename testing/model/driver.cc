@@ -9,7 +9,7 @@ namespace dmap::testing {
 namespace {
 
 constexpr size_t kLastShown = 20;
-constexpr uint64_t kPhase = 700;  // operations before growing turns into shrinking and back
+constexpr uint64_t kPhase = 2000;  // operations before growing turns into shrinking and back
 
 }  // namespace
 
@@ -20,8 +20,8 @@ const std::vector<Driver::Kind>& Driver::kinds() {
       {"mkdir", 40, 15, &Driver::make_directory},
       {"symlink", 25, 10, &Driver::make_symlink},
       {"mknod", 10, 5, &Driver::make_node},
-      {"unlink", 30, 160, &Driver::unlink},
-      {"rmdir", 20, 60, &Driver::remove_directory},
+      {"unlink", 20, 110, &Driver::unlink},
+      {"rmdir", 10, 40, &Driver::remove_directory},
       {"link", 30, 15, &Driver::link},
       {"rename", 70, 70, &Driver::rename},
       {"look", 60, 40, &Driver::look},

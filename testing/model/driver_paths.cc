@@ -7,7 +7,7 @@ namespace dmap::testing {
 
 std::string Driver::any_name() {
   uint64_t kind = random_.below(1000);
-  if (kind < 800) return "n" + std::to_string(random_.below(12));
+  if (kind < 700) return "n" + std::to_string(random_.below(12));
   if (kind < 940) return "wide" + std::to_string(random_.below(1500));
   if (kind < 970) return std::string(Volume::kNameMax - 1, 'x') + static_cast<char>('a' + random_.below(4));
   if (kind < 990) return "\xc3\xa4\xe2\x82\xac " + std::to_string(random_.below(4));

@@ -52,7 +52,7 @@ Outcome<Model::Walk> Model::walk(const At& at, Follow follow, int* follows_count
     if (!here.found) return std::unexpected(Code::kNotFound | also);
     InodeNumber directory = *here.found;
     if (!is_directory(directory)) return std::unexpected(Code::kNotDirectory | also);
-    if (name.size() > Volume::kNameMax) return std::unexpected(also);
+    if (name.size() > Volume::kNameMax) return std::unexpected(Codes(Code::kNameTooLong) | also);
     if (name == ".") {
       here.name.clear();
     } else if (name == "..") {
