@@ -157,7 +157,8 @@ Result<File> copy_file(Volume& volume, InodeNumber from, const char* to, Bytes s
 /// Writes other bytes all over the free space that it gets, at most `size`.
 Result<void> write_other_bytes(Volume& volume, Bytes size) {
   std::vector<std::byte> others((1_MiB).value, std::byte{0xa5});
-  File file = DMAP_TRY(volume.open_file(kOther, {.access = Access::kReadWrite, .create = Create::kIfMissing}));
+  File file = DMAP_TRY(
+      volume.open_file(kOther, {.access = Access::kReadWrite, .create = Create::kIfMissing, .expected_size = size}));
   for (Offset offset; offset < Offset(size); offset = offset + Bytes{others.size()}) {
     auto written = file.write_at(others, offset);
     if (!written && written.error().code() == Code::kNoSpace) break;
