@@ -6,8 +6,11 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "commands.h"
 #include "report.h"
@@ -31,6 +34,29 @@ Sizes: 4K, 64M, 1G, 1T (or 64MiB) in steps of 1024; 1GB in steps of 1000; 4096 i
 Exit codes: 0 done, 1 something failed, 2 wrong arguments. dmap check: 0 clean, 1 findings,
 2 could not look. dmap COMMAND --help has examples for each command.)";
 
+/// The arguments as CLI11 wants them, the last one first. It would take `[a,b]` apart as a list of values where a list
+/// is allowed, which are paths with us; `./[a,b]` is the same path. (ln has no list, and with -s takes any text.)
+std::vector<std::string> arguments_of(int argc, char** argv) {
+  std::vector<std::string> arguments(std::reverse_iterator(argv + argc), std::reverse_iterator(argv + 1));
+  if (arguments.empty() || arguments.back() == "ln") return arguments;
+  for (std::string& argument : arguments) {
+    if (argument.starts_with('[') && argument.ends_with(']')) argument.insert(0, "./");
+  }
+  return arguments;
+}
+
+template <typename Arguments>
+const Arguments& completed(const Arguments& arguments) {
+  return arguments;
+}
+
+/// CLI11 gives a positional list everything, and the last of it is the destination.
+const CopyArguments& completed(CopyArguments& arguments) {
+  arguments.destination = std::move(arguments.sources.back());
+  arguments.sources.pop_back();
+  return arguments;
+}
+
 /// The commands, each with its arguments and the function that runs it.
 class CommandLine {
  public:
@@ -46,7 +72,7 @@ class CommandLine {
 
   int run(int argc, char** argv) {
     try {
-      app_.parse(argc, argv);
+      app_.parse(arguments_of(argc, argv));
     } catch (const CLI::Success& asked) {  // --help, --version
       return app_.exit(asked);
     } catch (const CLI::ParseError& error) {
@@ -67,13 +93,13 @@ class CommandLine {
     command->footer(std::string("\nExamples:\n") + examples);
     auto owned = std::make_shared<Arguments>();
     arguments = owned.get();
-    command->callback([this, function, owned] { run_ = [function, owned] { return function(*owned); }; });
+    command->callback([this, function, owned] { run_ = [function, owned] { return function(completed(*owned)); }; });
     return *command;
   }
 
-  /// One or more places. CLI11 would take `[a,b]` apart as a list of values otherwise.
+  /// One or more places.
   static void add_paths(CLI::App& command, std::vector<std::string>& paths, const char* name, const char* what) {
-    command.add_option(name, paths, what)->required()->expected(1, -1)->allow_extra_args(false);
+    command.add_option(name, paths, what)->required()->expected(1, -1);
   }
 
   void add_making() {
@@ -93,22 +119,13 @@ class CommandLine {
     CLI::App& prove = add<PathArguments>(
         "check", "Prove a volume that nobody has open for writing; changes nothing.",
         "  dmap check weights.dmap      exit code 0: clean, 1: findings, 2: could not look", run_check, check);
-    prove.add_option("VOLUME", check->paths)->required()->expected(1)->allow_extra_args(false);
+    prove.add_option("VOLUME", check->paths)->required()->expected(1);
   }
 
   CLI::App& add_copy(const char* name, const char* what, const char* examples, int (*function)(const CopyArguments&),
                      CopyArguments*& arguments) {
     CLI::App& command = add<CopyArguments>(name, what, examples, function, arguments);
-    // The last of all is the destination: CLI11 gives a positional list everything.
-    CopyArguments* copy = arguments;
-    command.add_option("PATH", copy->sources, "SOURCE... DESTINATION")
-        ->required()
-        ->expected(2, -1)
-        ->allow_extra_args(false);
-    command.final_callback([copy] {
-      copy->destination = copy->sources.back();
-      copy->sources.pop_back();
-    });
+    command.add_option("PATH", arguments->sources, "SOURCE... DESTINATION")->required()->expected(2, -1);
     return command;
   }
 
@@ -155,14 +172,14 @@ class CommandLine {
     ls.add_flag("-a", list->all, "Names that begin with a dot, too");
 
     PathArguments* paths = nullptr;
-    add_paths(add<PathArguments>("cat", "Write files to standard output, read in place.",
-                                 "  dmap cat weights.dmap:/models/config.json | jq .", run_cat, paths),
-              paths->paths, "VOLUME:/path", "Regular files");
-    add_paths(add<PathArguments>("stat", "Show all that is known of an object, or of a volume and its medium.",
-                                 "  dmap stat weights.dmap                           medium, its promise, usage\n"
-                                 "  dmap stat weights.dmap:/models/a.bin",
-                                 run_stat, paths),
-              paths->paths, "VOLUME[:/path]", "Volumes, or objects in them");
+    CLI::App& cat = add<PathArguments>("cat", "Write files to standard output, read in place.",
+                                       "  dmap cat weights.dmap:/models/config.json | jq .", run_cat, paths);
+    add_paths(cat, paths->paths, "VOLUME:/path", "Regular files");
+    CLI::App& stat = add<PathArguments>("stat", "Show all that is known of an object, or of a volume and its medium.",
+                                        "  dmap stat weights.dmap                           medium, promise, usage\n"
+                                        "  dmap stat weights.dmap:/models/a.bin",
+                                        run_stat, paths);
+    add_paths(stat, paths->paths, "VOLUME[:/path]", "Volumes, or objects in them");
 
     UsageArguments* usage = nullptr;
     CLI::App& df = add<UsageArguments>("df", "Show how full volumes are.", "  dmap df weights.dmap", run_df, usage);

@@ -72,6 +72,7 @@ class Places(cli.VolumeTest):
     def test_names_that_look_like_options_lists_and_commands_are_names(self):
         for name in ("[a,b]", "ls", "put", "%%", "a=b", "--", "{x}", "-l"):
             self.write("in/" + name, name.encode())
+        self.addCleanup(os.chdir, "/")
         os.chdir(self.path("in"))
         self.dmap("put", "[a,b]", "ls", "put", "%%", "a=b", "{x}", self.at("/"))
         self.dmap("put", "--", "--", "-l", self.at("/"))

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the tests of the command share: a program to run, a volume to run it on, and a walk that trusts nothing."""
+import hashlib
 import os
 import stat
 import subprocess
@@ -98,7 +99,7 @@ def describe(path):
         facts["accessed"] = status.st_atime_ns
         facts["ranges"] = data_ranges(path)
         with open(path, "rb") as file:
-            facts["content"] = file.read()
+            facts["content"] = hashlib.sha256(file.read()).hexdigest()
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
     return facts
 
