@@ -95,8 +95,9 @@ class Store final : private GroupSource {
 
   [[nodiscard]] Usage usage() const;
   [[nodiscard]] OpenInfo open_info() const;
-  /// The metadata's frames that are fixed or in zones, for check.
-  [[nodiscard]] std::vector<Extent> metadata_extents() const;
+  /// For check: node frames that the zones' maps have in use, and what was wrong with copies that opening could do without.
+  [[nodiscard]] uint64_t live_nodes() const;
+  [[nodiscard]] const std::vector<std::string>& problems() const { return problems_; }
 
  private:
   Store(std::unique_ptr<Device> device, const OpenOptions& options);
@@ -160,6 +161,7 @@ class Store final : private GroupSource {
   std::atomic<uint64_t> checkpoints_ = 0;
   std::atomic<bool> wants_checkpoint_ = false;
   uint64_t records_replayed_ = 0;
+  std::vector<std::string> problems_;
 };
 
 }  // namespace dmap

@@ -146,9 +146,11 @@ Result<void> Store::load_root() {
   const std::string& name = device_->name();
   if (device_->traits().frames < kVolumeFramesMin) return fail(Code::kForeign, "open", name, "it is too small to be a dmap volume");
   auto superblock = decode_superblock(frame_at(*device_, kSuperblockFrame), device_->traits().frames, name);
+  auto copy = decode_superblock(frame_at(*device_, kSuperblockCopyFrame), device_->traits().frames, name);
+  if (!superblock && !copy) return std::unexpected(std::move(superblock).error());
+  if (!copy) problems_.push_back("the superblock's copy in frame 3: " + copy.error().message());
   if (!superblock) {
-    auto copy = decode_superblock(frame_at(*device_, kSuperblockCopyFrame), device_->traits().frames, name);
-    if (!copy) return std::unexpected(std::move(superblock).error());
+    problems_.push_back("the superblock in frame 0: " + superblock.error().message());
     superblock = std::move(copy);
   }
   superblock_ = *superblock;
@@ -156,16 +158,15 @@ Result<void> Store::load_root() {
     return fail(Code::kReadOnly, "open", name, "the volume uses features that this program can only read; open it read-only");
   }
   std::optional<RootSlot> newest;
-  std::string why;
   for (uint64_t frame : kRootSlotFrames) {
     auto slot = decode_root_slot(frame_at(*device_, frame), superblock_);
     if (!slot) {
-      why += (why.empty() ? "" : "; ") + ("frame " + std::to_string(frame) + ": ") + std::string(slot.error().detail());
+      problems_.push_back("the root slot in frame " + std::to_string(frame) + ": " + slot.error().message());
     } else if (!newest || slot->generation > newest->generation) {
       newest = std::move(*slot);
     }
   }
-  if (!newest) return fail(Code::kCorrupt, "open", name, "neither root slot can be used: " + why);
+  if (!newest) return fail(Code::kCorrupt, "open", name, problems_.back());
   MutexLock lock(checkpoint_mutex_);
   slot_ = std::move(*newest);
   return {};
@@ -272,11 +273,9 @@ OpenInfo Store::open_info() const {
           .journal_used = journal_->used()};
 }
 
-std::vector<Extent> Store::metadata_extents() const {
+uint64_t Store::live_nodes() const {
   ReaderLock lock(tree_lock_);
-  std::vector<Extent> extents = zones_;
-  extents.push_back({make_pfn(kHomeDevice, 0), FrameCount{kJournalFrame + superblock_.journal_frames.value}});
-  return extents;
+  return nodes_->counts().live;
 }
 
 }  // namespace dmap
