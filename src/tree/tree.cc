@@ -12,9 +12,9 @@ namespace {
 void prefetch(const Node* node, unsigned level) {
   constexpr size_t kLine = 64;
   if (level == 0) {
-    for (size_t line = 0; line < 10; ++line) __builtin_prefetch(node->bytes() + line * kLine);
+    for (size_t line = 0; line < 12; ++line) __builtin_prefetch(node->bytes() + line * kLine);
   } else {
-    for (size_t line : {0, 4, 8, 12, 16, 20, 24, 28}) __builtin_prefetch(node->bytes() + line * kLine);
+    for (size_t line : {0, 8, 16, 24}) __builtin_prefetch(node->bytes() + line * kLine);
   }
 }
 
