@@ -118,8 +118,7 @@ inline size_t lower_bound(const Key* keys, size_t count, Key key) {
   const Key* base = keys;
   while (count > 1) {
     size_t half = count / 2;
-    base +=
-        static_cast<size_t>(base[half - 1] < key) * half;  // a product, not a branch that is mispredicted half the time
+    if (base[half - 1] < key) base += half;  // a branch: it lets the next load start before this one came from memory
     count -= half;
   }
   return static_cast<size_t>(base - keys) + static_cast<size_t>(count == 1 && *base < key);

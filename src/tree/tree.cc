@@ -5,20 +5,6 @@
 #include <utility>
 
 namespace dmap {
-namespace {
-
-/// Starts loading what a search of the node looks at first. The keys of a leaf with small values are about ten lines,
-/// which would otherwise miss the cache one after the other.
-void prefetch(const Node* node, unsigned level) {
-  constexpr size_t kLine = 64;
-  if (level == 0) {
-    for (size_t line = 0; line < 10; ++line) __builtin_prefetch(node->bytes() + line * kLine);
-  } else {
-    for (size_t line : {0, 4, 8, 12, 16, 20, 24, 28}) __builtin_prefetch(node->bytes() + line * kLine);
-  }
-}
-
-}  // namespace
 
 Tree::Tree(NodeFrames& frames, uint64_t volume, const Root& root)
     : frames_(&frames),
@@ -48,7 +34,6 @@ Result<const Node*> Tree::node(Child child, unsigned level, const KeyRange& rang
     if (word != kUnmet) [[likely]] {
       const auto* node =
           reinterpret_cast<const Node*>(word == kVerified ? place.bytes : reinterpret_cast<const std::byte*>(word));
-      prefetch(node, level);
       bool may_be_read = word != kVerified || child.generation <= frozen_through_;
       bool is_child = node->header.generation == child.generation && node->header.level == level;
       if (may_be_read && is_child) [[likely]]
