@@ -126,7 +126,7 @@ TEST_F(SpaceThreads, AViewedFrameIsNotHandedOutAgain) {
   std::thread first(viewer);
   std::thread second(viewer);
   uint64_t moves = 0;
-  for (uint64_t round = 1; (round <= 150 || looks.load() < 100) && !HasFailure(); ++round) {
+  for (uint64_t round = 1; (moves < 60 || looks.load() < 100) && !HasFailure(); ++round) {
     auto reservation = space_.map->reserve(FrameCount{1}, {});
     if (!reservation) {  // everything is viewed
       ASSERT_EQ(reservation.error().code(), Code::kNoSpace);
@@ -143,7 +143,6 @@ TEST_F(SpaceThreads, AViewedFrameIsNotHandedOutAgain) {
   stop = true;
   first.join();
   second.join();
-  EXPECT_GT(moves, 5U);
   EXPECT_TRUE(space_.map->check_invariants());
 }
 
