@@ -29,7 +29,7 @@ TEST_F(SpaceThreads, NoFrameIsInTwoHands) {
   auto user = [&](uint64_t id) {
     std::mt19937_64 random(id);
     std::vector<Extent> mine;
-    for (int step = 0; step < 3000; ++step) {
+    for (int step = 0; step < 1000; ++step) {
       auto reservation = space_.map->reserve(FrameCount{1 + random() % 200}, {});
       if (reservation) {
         for (Extent piece : reservation->pieces()) {
@@ -126,7 +126,7 @@ TEST_F(SpaceThreads, AViewedFrameIsNotHandedOutAgain) {
   std::thread first(viewer);
   std::thread second(viewer);
   uint64_t moves = 0;
-  for (uint64_t round = 1; (moves < 60 || looks.load() < 100) && !HasFailure(); ++round) {
+  for (uint64_t round = 1; (moves < 40 || looks.load() < 100) && !HasFailure(); ++round) {
     auto reservation = space_.map->reserve(FrameCount{1}, {});
     if (!reservation) {  // everything is viewed
       ASSERT_EQ(reservation.error().code(), Code::kNoSpace);
