@@ -13,14 +13,13 @@ class HoldChecker {
  public:
   virtual ~HoldChecker() = default;
 
-  /// Appends to `unheld` the parts of `freed` that no descriptor holds. Every other frame is marked, so that whoever
-  /// drops the last hold on it calls SpaceMap::on_holds_gone() exactly once, with the run that the descriptor stood
-  /// for,
-  ///   - not before retire() has returned to the caller's lock: on_holds_gone() takes that lock, so it must not be
-  ///     called from inside retire(), and retire() must not wait for a thread that is on its way into it;
-  ///   - inside the RcuReadSection in which the count reached zero, so that the frames cannot be handed out, freed and
-  ///     retired anew in between.
-  /// Called under SpaceMap's lock, after a grace period. `freed` lies in one group of 32 MiB.
+  /// Appends to `unheld` the parts of `freed` that no descriptor holds. Every other frame is marked: whoever drops the
+  /// last hold on it calls SpaceMap::on_holds_gone() once, with the run that the descriptor stood for (a frame or a
+  /// large frame). That call
+  ///   - takes the lock under which retire() is called, so retire() neither makes it nor waits for one who makes it;
+  ///   - comes inside the RcuReadSection in which the count reached zero, so that in between nobody can be handed the
+  ///     frame, free it and retire it anew.
+  /// `freed` lies in one group (32 MiB), and no map shows it to anybody any more. Never blocks.
   virtual void retire(Extent freed, std::vector<Extent>& unheld) = 0;
 };
 

@@ -29,7 +29,9 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "base/guarded.h"
 #include "dmap/result.h"

@@ -288,6 +288,18 @@ TEST(SpaceMap, AFailedCheckpointStoresTheSameGroupsAgain) {
   EXPECT_EQ(space.state(3 * kGroup - 1), FrameState::kOwned);
 }
 
+TEST(SpaceMap, FramesThatWereGivenBackAreFreeAfterTheNextCheckpoint) {
+  Space space(2 * kGroup);
+  space.allocate(100);
+  ASSERT_TRUE(space.store().has_value());
+  space.release(extent(20, 80), RecordState::kPending);  // in quarantine now, but nobody's in the stored groups
+  ASSERT_TRUE(space.store().has_value());
+  space.open(20);
+  EXPECT_EQ(space.state(19), FrameState::kOwned);
+  EXPECT_EQ(space.state(20), FrameState::kFree);
+  EXPECT_EQ(space.map->counts().free, FrameCount{2 * kGroup - 20});
+}
+
 TEST(SpaceMap, AfterOpeningAFullRegionIsLeftBehindQuickly) {
   constexpr uint64_t kGroups = 10000;
   Space space(kGroups * kGroup);

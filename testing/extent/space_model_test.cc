@@ -35,7 +35,7 @@ class SpaceModel {
       case 12: hold(); break;
       case 13: drop(); break;
       case 14: view(); break;
-      case 15: random_() % 64 == 0 ? reopen() : reserve_run(); break;
+      case 15: random_() % 16 == 0 ? reopen() : reserve_run(); break;
     }
   }
 
