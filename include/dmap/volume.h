@@ -89,7 +89,8 @@ class Volume {
   /// Closes as close() does, without a way to say what failed.
   ~Volume();
 
-  /// Writes a checkpoint and gives the device up. Nothing opened through this volume may be alive (CHECK).
+  /// Writes a checkpoint and gives the device up, whatever the result. Nothing opened through this volume may be alive
+  /// (CHECK), and nothing but destruction and assignment may follow.
   [[nodiscard]] Result<void> close();
 
   // Files. `Follow` is about a symbolic link at the end of the path.

@@ -47,7 +47,8 @@ class FrameTable {
     /// At most 20 KiB each.
     size_t idle_sections_max = 64;
     /// Told once for each descriptor that was retired while held, after its last hold was dropped: the frame, or the
-    /// 2 MiB run. Called by the dropping thread, outside of locks and read sections; must not throw.
+    /// 2 MiB run. Called by the dropping thread, outside of locks, inside the read section in which the
+    /// hold went; must neither wait for a grace period nor throw.
     std::function<void(Extent run)> on_release{};
   };
   struct Statistics {

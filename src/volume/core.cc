@@ -98,7 +98,6 @@ Result<void> VolumeCore::close() {
     reap_dead();
     if (closed) closed = store_->checkpoint();
   }
-  late_times_.with([](std::vector<InodeRef>& late) { late.clear(); });
   // What RCU still has to give back points into this volume.
   rcu_barrier_all();
   return closed;
@@ -163,7 +162,10 @@ Result<File> VolumeCore::make_file(InodeRef inode, const FileOptions& options) {
 }
 
 void VolumeCore::close_file(Inode* inode) {
+  bool nameless = inode->nameless.load(std::memory_order_relaxed);
   { InodeRef closing(inode); }
+  // The last user of a file without a name sees it go; letting go has queued it.
+  if (nameless) reap_dead();
   open_files_.fetch_sub(1, std::memory_order_relaxed);
 }
 

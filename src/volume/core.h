@@ -41,6 +41,11 @@ struct Resolved {
 /// 1 to 255 bytes without '/' and NUL, and not "." or "..". Errors: invalid, name_too_long.
 Result<void> check_name(std::string_view name);
 
+/// Where a segment ends, in bytes of the file; the last hole ends behind every offset.
+inline uint64_t end_byte(const Segment& segment) {
+  return segment.end() >= kFileFrames ? UINT64_MAX : segment.end() << kFrameShift;
+}
+
 /// What becomes of an object that loses a name: planned with the transaction, completed after the commit. One that dies
 /// before that has had no effect.
 struct NameLoss {
@@ -237,7 +242,7 @@ class VolumeCore {
   NameCache names_;
   Mutex rename_;
   std::array<Mutex, 64> loading_;  ///< by inode number: one thread at a time reads an inode from the tree
-  Guarded<std::vector<InodeRef>> late_times_;  ///< inodes whose times are newer than the tree's
+  Guarded<std::vector<InodeNumber>> late_times_;  ///< inodes whose times are newer than the tree's
   std::unique_ptr<Maintenance> maintenance_;
   std::atomic<uint64_t> open_files_ = 0;
   std::atomic<int64_t> last_barrier_ns_ = 0;  ///< the maintenance thread's alone

@@ -158,11 +158,9 @@ void VolumeCore::touch(Inode& inode, Time time) {
 }
 
 void VolumeCore::mark_times(Inode& inode) {
-  if (inode.times_dirty.load(std::memory_order_relaxed)) return;
-  // The list holds a reference, so that the inode stays until its times are in the tree.
-  if (!inode.refs.try_ref()) return;
-  if (inode.times_dirty.exchange(true, std::memory_order_relaxed)) return static_cast<void>(InodeRef(&inode));
-  late_times_.with([&](std::vector<InodeRef>& list) { list.emplace_back(&inode); });
+  // An inode with late times stays in the cache (Inode::try_evict), so its number is enough to find it again.
+  if (inode.times_dirty.load(std::memory_order_relaxed) || inode.times_dirty.exchange(true, std::memory_order_relaxed)) return;
+  late_times_.with([&](std::vector<InodeNumber>& list) { list.push_back(inode.number); });
 }
 
 InodeRecord VolumeCore::current(Inode& inode) {
@@ -191,9 +189,13 @@ Result<void> VolumeCore::commit_inode(Inode& inode, const InodeRecord& record, T
 }
 
 Result<void> VolumeCore::write_back_times() {
-  auto list = late_times_.with([](std::vector<InodeRef>& late) { return std::exchange(late, {}); });
-  for (InodeRef& inode : list) {
+  auto list = late_times_.with([](std::vector<InodeNumber>& late) { return std::exchange(late, {}); });
+  for (InodeNumber number : list) {
+    auto inode_found = inode(number);
+    if (!inode_found && inode_found.error().code() == Code::kNotFound) continue;  // removed since
+    InodeRef inode = DMAP_TRY(std::move(inode_found));
     MutexLock lock(inode->mutex);
+    if (!inode->times_dirty.load(std::memory_order_relaxed)) continue;
     inode->times_dirty.store(false, std::memory_order_relaxed);
     if (inode->record.links == 0) continue;
     Transaction txn;

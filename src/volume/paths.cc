@@ -29,7 +29,10 @@ bool only_slashes(std::string_view path) { return path.find_first_not_of('/') ==
 }  // namespace
 
 Result<Found> VolumeCore::lookup(InodeNumber directory, std::string_view name) {
-  if (name.size() > Volume::kNameMax) return fail(Code::kNameTooLong, "find", name.substr(0, 64), "names have up to 255 bytes");
+  if (name.size() > Volume::kNameMax) {
+    DMAP_TRY(inode(directory));
+    return fail(Code::kNameTooLong, "find", name.substr(0, 64), "names have up to 255 bytes");
+  }
   {
     RcuReadSection section;
     if (const NameEntry* entry = names_.find({directory, name})) return entry->found;
@@ -83,7 +86,10 @@ Result<Resolved> VolumeCore::resolve(At at, Follow follow) {
 }
 
 Result<Resolved> VolumeCore::resolve_quietly(At at, Follow follow) {
-  if (at.path.size() > Volume::kPathMax) return fail(Code::kNameTooLong, "find", "", "paths have up to 4095 bytes");
+  if (at.path.size() > Volume::kPathMax) {
+    DMAP_TRY(inode(at.directory));
+    return fail(Code::kNameTooLong, "find", "", "paths have up to 4095 bytes");
+  }
   if (at.path.find('\0') != std::string_view::npos) return fail(Code::kInvalid, "find", "", "the path has a NUL byte in it");
   std::string expanded;  // the path as symbolic links rewrote it
   std::string_view rest = at.path;
@@ -125,7 +131,6 @@ Result<Resolved> VolumeCore::resolve_quietly(At at, Follow follow) {
     InodeRef link = DMAP_TRY(inode(found->inode));
     std::string target = DMAP_TRY(read_link(*link));
     bool absolute = target.starts_with('/');
-    if (target.size() + rest.size() > 2 * Volume::kPathMax) return fail(Code::kNameTooLong);
     expanded = target + std::string(rest);
     rest = expanded;
     here.found = Found{absolute ? kRootInode : directory, FileType::kDirectory};

@@ -50,7 +50,7 @@ Result<Pin> VolumeCore::pin(Inode& inode, Offset offset, Bytes length) {
     if (segment.is_hole()) {
       return fail(Code::kInvalid, "pin", range(), "there is a hole at " + std::to_string(at) + "; File::allocate() fills it");
     }
-    uint64_t here = std::min(end, segment.end() << kFrameShift) - at;
+    uint64_t here = std::min(end, end_byte(segment)) - at;
     Mapping part = segment.mapping().clipped(at >> kFrameShift, frames_covering(Bytes{at + here}).value);
     state->holds.push_back(DMAP_TRY(table_->expose({part.pfn, FrameCount{part.frames}}, Owner::kFileStore)));
     Bytes place = place_of(part.pfn) + Bytes{at & (kFrameSize.value - 1)};

@@ -21,8 +21,7 @@ constexpr uint64_t kSectionBytes = 1 << 20;
 
 /// The part of [offset, offset + length) that lies in `segment`, in bytes: length from `offset` on.
 uint64_t length_within(const Segment& segment, uint64_t offset, uint64_t length) {
-  uint64_t end = segment.end() >= kFileFrames ? UINT64_MAX : segment.end() << kFrameShift;
-  return std::min(length, end - offset);
+  return std::min(length, end_byte(segment) - offset);
 }
 
 /// Where byte `offset` of the file is, if `segment` maps it.

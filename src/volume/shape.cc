@@ -236,11 +236,9 @@ Result<void> VolumeCore::punch(Inode& inode, Offset offset, Bytes length) {
               bytes->bytes.begin() + static_cast<ptrdiff_t>(std::min<uint64_t>(end, bytes->size)), std::byte{0});
     return replace_tiny(inode, std::move(bytes));
   }
-  // Frames wholly inside go; a last one that the file's end cuts is inside if the punched range covers its bytes.
+  // Frames wholly inside go, the edges are zeroed.
   uint64_t first = frames_covering(Bytes{start}).value;
-  uint64_t last = end >> kFrameShift;
-  if (end >= inode.record.size) last = std::max(last, frames_covering(Bytes{std::min(end, inode.record.size)}).value);
-  last = std::min(last, inode.record.dead_from);
+  uint64_t last = std::min(end >> kFrameShift, inode.record.dead_from);
   while (first < last) first = DMAP_TRY(punch_step(inode, first, last));
   zero_edges(inode, start, std::min(end, inode.record.size));
   touch(inode, now());

@@ -56,11 +56,18 @@ Result<Volume> Volume::open(const std::string& path, const OpenOptions& options)
   return Volume(DMAP_TRY(VolumeCore::open(std::move(device), options)));
 }
 
-Result<void> Volume::close() { return core_ ? core_->close() : Result<void>(); }
+Result<void> Volume::close() {
+  if (core_ == nullptr) return {};
+  auto closed = core_->close();
+  core_.reset();
+  return closed;
+}
 
 Result<File> Volume::open_file(At at, const FileOptions& options) {
   for (;;) {
-    Resolved resolved = DMAP_TRY(core_->resolve(at, options.follow));
+    // As O_EXCL: a symbolic link at the end is something that exists, wherever it leads.
+    Follow follow = options.create == Create::kExclusive ? Follow::kNo : options.follow;
+    Resolved resolved = DMAP_TRY(core_->resolve(at, follow));
     if (resolved.found) {
       if (options.create == Create::kExclusive) return fail(Code::kExists, "create", at.path);
       if (resolved.must_be_directory && resolved.found->type != FileType::kDirectory) {

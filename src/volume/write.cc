@@ -54,7 +54,7 @@ bool VolumeCore::overwrite(Inode& inode, std::span<const std::byte> from, uint64
     while (!part.empty()) {
       Segment segment = version.find(at >> kFrameShift);
       if (segment.reads_zero()) return false;
-      uint64_t length = std::min<uint64_t>(part.size(), (segment.end() << kFrameShift) - at);
+      uint64_t length = std::min<uint64_t>(part.size(), end_byte(segment) - at);
       store(part.first(length), segment.pfn + FrameCount{(at >> kFrameShift) - segment.first}, offset_in_frame(at));
       part = part.subspan(length);
       at += length;
@@ -203,7 +203,7 @@ Result<void> VolumeCore::write_frames(Inode& inode, std::span<const std::byte> f
       uint64_t frame = at >> kFrameShift;
       Segment was = before.find(frame);
       Segment is = after.find(frame);
-      uint64_t stop = std::min({end, was.end() << kFrameShift, is.end() << kFrameShift});
+      uint64_t stop = std::min({end, end_byte(was), end_byte(is)});
       bool fresh = was.reads_zero();
       if (!fresh && at < old_size) stop = std::min(stop, old_size);
       if ((fresh || at >= old_size) == unseen) {

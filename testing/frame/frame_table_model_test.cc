@@ -213,7 +213,9 @@ class Walk {
     bool any = false;
     for (uint64_t frame = first; frame < first + count; ++frame) any = any || model_.holds(frame) > 0;
     ASSERT_EQ(table_->anything_exposed(extent(first, count)), any);
-    if (below(4) == 0) ASSERT_TRUE(is_sound(*table_));
+    if (below(4) == 0) {
+      ASSERT_TRUE(is_sound(*table_));
+    }
   }
 
   std::mt19937_64 random_;
