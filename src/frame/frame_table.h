@@ -160,8 +160,8 @@ class FrameTable {
   // idle.cc
   void note_idle(Pfn section);
   [[nodiscard]] bool settle(Pfn section);
-  void release_idle();
-  void sweep(Directory& directory);
+  [[nodiscard]] bool release_idle();
+  bool sweep(Directory& directory);
   static void unhook_idle_blocks(Directory& directory, Section& section);
   [[nodiscard]] Result<void> with_memory(FunctionRef<Result<void>()> action);
   void wait_for_closing() const;

@@ -39,13 +39,15 @@ std::vector<Pfn> IdleQueue::snapshot() const {
   });
 }
 
-void RegionCloser::propose(Directory& directory, uint64_t region) {
-  state_.with([&](State& state) {
+bool RegionCloser::propose(Directory& directory, uint64_t region) {
+  return state_.with([&](State& state) {
     Batch& batch = state.batches[state.filling];
-    if (batch.used == batch.entries.size() || !directory.propose_close(region, batch.name)) return;
+    if (batch.used == batch.entries.size()) return false;
+    if (!directory.propose_close(region, batch.name)) return true;  // on its way already
     batch.closer = this;
     batch.entries[batch.used++] = {.directory = &directory, .region = region};
     if (!state.flying) launch(state);
+    return true;
   });
 }
 
@@ -143,7 +145,9 @@ bool FrameTable::settle(Pfn section_pfn) {
   return false;
 }
 
-void FrameTable::sweep(Directory& directory) {
+/// Unhooks what is idle in a device. True if a vacant region has to be asked for again.
+bool FrameTable::sweep(Directory& directory) {
+  bool more = false;
   for (uint64_t region = 0; region < directory.regions(); ++region) {
     if (!directory.present(region)) continue;
     RcuReadSection reading;
@@ -151,8 +155,9 @@ void FrameTable::sweep(Directory& directory) {
     for (uint64_t number = first; number < first + kRegionSections; ++number) {
       unhook_idle_blocks(directory, directory.section(number));
     }
-    if (directory.vacant(region)) closer_.propose(directory, region);
+    if (directory.vacant(region) && !closer_.propose(directory, region)) more = true;
   }
+  return more;
 }
 
 void FrameTable::wait_for_closing() const {
@@ -162,29 +167,36 @@ void FrameTable::wait_for_closing() const {
 }
 
 void FrameTable::trim() {
-  release_idle();
-  wait_for_closing();
+  for (bool more = true; more;) {
+    more = release_idle();
+    wait_for_closing();
+  }
 }
 
-/// Unhooks everything that is idle. Its memory is back after a grace period.
-void FrameTable::release_idle() {
+/// Unhooks everything that is idle; its memory is back after a grace period. True if that takes another turn.
+bool FrameTable::release_idle() {
   // Not until the queue is empty: others may be filling it.
   for (size_t turns = idle_.snapshot().size(); turns > 0; --turns) {
     auto section = idle_.pop();
     if (section && settle(*section)) note_idle(*section);
   }
+  bool more = false;
   MutexLock lock(devices_mutex_);
-  for (const auto& directory : directories_) sweep(*directory);
+  for (const auto& directory : directories_) more = sweep(*directory) || more;
+  return more;
 }
 
-/// Does `action`; if the budget refuses it, takes back what is idle, waits if there is any, and does it once more.
+/// Does `action`; while the budget refuses it, takes back what is idle, waits if there is any, and does it again.
 Result<void> FrameTable::with_memory(FunctionRef<Result<void>()> action) {
   auto done = action();
-  if (done || done.error().code() != Code::kNoDescriptors || urcu_bp_read_ongoing() != 0) return done;
-  release_idle();
-  if (pool_->usage().retiring == 0 && closer_.idle()) return done;
-  wait_for_closing();
-  return action();
+  for (bool more = true; more && !done;) {
+    if (done.error().code() != Code::kNoDescriptors || urcu_bp_read_ongoing() != 0) break;
+    more = release_idle();
+    if (pool_->usage().retiring == 0 && closer_.idle()) break;
+    wait_for_closing();
+    done = action();
+  }
+  return done;
 }
 
 }  // namespace dmap

@@ -36,11 +36,12 @@ class IdleQueue {
 };
 
 /// Closes vacant regions, many behind one grace period. One batch waits for its grace period while another fills.
-/// Never allocates, so that drop() can call it; what finds no place stays present until somebody asks again.
+/// Never allocates, so that drop() can call it; what finds no place stays present until the next trim() or shortage.
 class RegionCloser {
  public:
   /// Proposes a region that was seen vacant. `directory` lives until idle() answers true.
-  void propose(Directory& directory, uint64_t region);
+  /// False if there was no place for it: ask again after a grace period.
+  bool propose(Directory& directory, uint64_t region);
   /// True if no batch is under way.
   [[nodiscard]] bool idle() const;
 
@@ -53,7 +54,7 @@ class RegionCloser {
     RegionCloser* closer = nullptr;
     RegionState name = kFirstClosing;
     size_t used = 0;
-    std::array<Entry, 64> entries{};
+    std::array<Entry, 512> entries{};  // 64 GiB of the device
   };
   struct State {
     std::array<Batch, 2> batches{};

@@ -299,6 +299,21 @@ TEST(FrameTable, MemoryFollowsWhatIsExposedNow) {
   EXPECT_TRUE(is_sound(*table));
 }
 
+TEST(FrameTable, TrimGivesBackMoreRegionsThanOneBatchCloses) {
+  auto table = FrameTable::create({}).value();
+  ASSERT_TRUE(table->add_device(kDevice, FrameCount{1500 * kRegionFrames}).has_value());
+  {
+    std::vector<Exposure> holds;
+    for (uint64_t region = 0; region < 1500; ++region) {
+      holds.push_back(table->expose(extent(region * kRegionFrames, 512), Owner::kFileStore).value());
+    }
+    EXPECT_EQ(table->statistics().in_use, 4_KiB * 1500);
+  }
+  table->trim();
+  EXPECT_EQ(table->statistics().in_use, Bytes{0});
+  EXPECT_TRUE(is_sound(*table));
+}
+
 TEST(FrameTable, ItTellsWhatIsExposedInARange) {
   auto table = make_table();
   auto frame = table->expose(extent(100, 1), Owner::kFileStore).value();
