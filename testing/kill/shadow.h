@@ -32,6 +32,7 @@ class Shadow {
   struct Object {
     bool directory = false;
     std::string content;
+    std::string previous{};  ///< before the last step that was about this object
     std::string xattr;
   };
 
