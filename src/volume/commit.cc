@@ -130,7 +130,7 @@ void Store::note_groups(const Transaction& transaction) {
 void Store::note_pressure() {
   uint64_t budget = frames_within(options_.dirty_nodes).value;
   bool pressing = is_pressing(journal_->used().value, journal_->size().value) || is_pressing(tree_->dirty_nodes(), budget) ||
-                  nodes_->counts().available < nodes_->counts().usable / 4;
+                  (nodes_->counts().available < node_frames_reserve() * 3 / 2 && tree_->dirty_nodes() > budget / 64);
   wants_checkpoint_.store(pressing, std::memory_order_relaxed);  // relaxed: a hint for the background
 }
 
