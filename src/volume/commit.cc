@@ -28,10 +28,9 @@ Result<void> Store::usable() const {
 }
 
 uint64_t Store::node_frames_for(const Transaction& transaction) const {
-  // An operation changes a few keys all over the tree, each with its path, and perhaps a long run of neighbours (extents,
-  // parts of an attribute), whose leaves are paid for by what they hold: at worst a third full, written or emptied.
-  uint64_t scattered = std::min<uint64_t>(transaction.key_changes(), 8);
-  return scattered * (tree_->node_frames_max_per_change() + 2) + 2 * transaction.size() / 1024;
+  // Each area has its path. A long run of neighbours (extents, parts of an attribute) has leaves besides, which are paid for
+  // by what they hold: at worst a third full, written or emptied.
+  return transaction.key_areas() * (tree_->node_frames_max_per_change() + 2) + 2 * transaction.size() / 1024;
 }
 
 uint64_t Store::node_frames_reserve() const { return nodes_->counts().usable / 8; }
