@@ -184,6 +184,7 @@ class VolumeCore {
   /// too many for one record.
   Result<bool> record_removal(InodeNumber number, size_t extents_max, Transaction& txn);
   Result<NameLoss> plan_name_loss(Inode& target, Time time, Transaction& txn) REQUIRES(target.mutex);
+  /// After the commit; the target's lock is still held.
   void complete_name_loss(NameLoss&& loss, InodeRef& ref);
   Result<bool> unlink_found(const Resolved& resolved, InodeRef& parent, InodeRef& target);
   Result<bool> is_inside(InodeNumber directory, InodeNumber ancestor);

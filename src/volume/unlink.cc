@@ -66,6 +66,7 @@ Result<NameLoss> VolumeCore::plan_name_loss(Inode& target, Time time, Transactio
 
 void VolumeCore::complete_name_loss(NameLoss&& loss, InodeRef& ref) {
   Inode& target = *loss.target;
+  target.mutex.assert_held();
   if (loss.killed) {
     // Dead to everybody: out of the cache with it. Its memory stays until the sections that see it are over.
     loss.killed = false;
