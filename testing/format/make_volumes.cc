@@ -27,7 +27,8 @@ std::span<const std::byte> bytes_of_text(std::string_view text) { return std::as
 std::string hex(std::span<const std::byte> bytes) {
   constexpr char kDigits[] = "0123456789abcdef";
   std::string text;
-  for (std::byte byte : bytes) text.append({kDigits[std::to_integer<int>(byte) >> 4], kDigits[std::to_integer<int>(byte) & 15]});
+  for (std::byte byte : bytes)
+    text.append({kDigits[std::to_integer<int>(byte) >> 4], kDigits[std::to_integer<int>(byte) & 15]});
   return text;
 }
 
@@ -124,7 +125,8 @@ class Maker {
   }
 
   Result<void> every_kind_of_thing() {
-    DMAP_TRY(Volume::format(path("live"), {.size = 40_MiB, .journal = 4_MiB, .allocation = Allocation::kSparse, .progress = {}}));
+    DMAP_TRY(Volume::format(path("live"),
+                            {.size = 40_MiB, .journal = 4_MiB, .allocation = Allocation::kSparse, .progress = {}}));
     copy("live", "fresh");
     {
       Volume volume = DMAP_TRY(Volume::open(path("live"), {.access = Access::kReadOnly}));
@@ -160,7 +162,8 @@ class Maker {
   Result<void> populate(Volume& volume) {
     DMAP_TRY(volume.make_directory("/many", {.permissions = 0711, .uid = 1000, .gid = 100}));
     for (int i = 0; i < 800; ++i) {
-      DMAP_TRY(create(volume, "/many/a name of some length, so that leaves fill up " + std::to_string(i), i % 8 == 0 ? 100 : 1000));
+      DMAP_TRY(create(volume, "/many/a name of some length, so that leaves fill up " + std::to_string(i),
+                      i % 8 == 0 ? 100 : 1000));
     }
     DMAP_TRY(create(volume, "/tiny", 512));
     DMAP_TRY(create(volume, "/empty", 0));
@@ -219,7 +222,8 @@ class Maker {
   }
 
   Result<void> a_ring_that_wraps() {
-    DMAP_TRY(Volume::format(path("ring"), {.size = 16_MiB, .journal = 1_MiB, .allocation = Allocation::kSparse, .progress = {}}));
+    DMAP_TRY(Volume::format(path("ring"),
+                            {.size = 16_MiB, .journal = 1_MiB, .allocation = Allocation::kSparse, .progress = {}}));
     for (int session = 0; session < 4; ++session) {
       // A third of the ring for each session: not enough for the background to take a checkpoint of its own accord.
       Volume volume = DMAP_TRY(Volume::open(path("ring")));
