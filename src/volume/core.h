@@ -195,7 +195,9 @@ class VolumeCore {
   Result<XattrPlace> find_xattr(const Inode& inode, std::string_view name);
 
   // write.cc
+  /// Stores over bytes that are there, without the lock; false if some of them are not in frames yet.
   bool overwrite(Inode& inode, std::span<const std::byte> from, uint64_t offset);
+  bool store_mapped(Inode& inode, std::span<const std::byte> from, uint64_t offset);
   void store(std::span<const std::byte> from, Pfn pfn, uint64_t within);
   Result<void> write_locked(Inode& inode, std::span<const std::byte> from, uint64_t offset) REQUIRES(inode.mutex);
   Result<void> write_tiny(Inode& inode, std::span<const std::byte> from, uint64_t offset) REQUIRES(inode.mutex);

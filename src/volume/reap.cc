@@ -96,9 +96,10 @@ Result<void> VolumeCore::reap(InodeNumber number) {
 }
 
 void VolumeCore::reap_dead() {
+  // What cannot go now (no room for the record, a volume that turned read-only) is tried again in the next round, and
+  // after the next open.
   for (InodeNumber number : maintenance_->take_dead()) {
-    // An error here (the device, a corrupt node) has made the volume read-only or will meet the next open again.
-    if (!reap(number)) return;
+    if (!reap(number)) maintenance_->reap_in_next_round(number);
   }
 }
 

@@ -38,7 +38,7 @@ SessionMark boot_of_machine() {
   return mark;
 }
 
-uint64_t zone_frames_for(uint64_t volume_frames) { return std::clamp<uint64_t>(volume_frames / 64, 64, 32256); }
+uint64_t zone_frames_for(uint64_t volume_frames) { return std::clamp<uint64_t>(volume_frames / 64, 128, 32256); }
 
 uint64_t journal_frames_for(const FormatOptions& options, uint64_t volume_frames) {
   constexpr uint64_t kLeast = frames_within(1_MiB).value;
