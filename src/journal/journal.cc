@@ -30,19 +30,17 @@ struct Counted {
 Counted count_records(std::span<const std::byte> ring, JournalPosition at, uint32_t seed, bool unordered,
                       const SessionMark& boot) {
   Counted found;
-  SessionMark session{};
   uint64_t marked = at.sequence;
   const uint64_t first = at.sequence;
   while (auto record = record_at(ring, at, seed)) {
     ++found.intact;
-    if (record->header.kind == RecordKind::kSession) std::memcpy(&session, record->payload.data(), sizeof session);
     if (record->header.kind == RecordKind::kMarker) std::memcpy(&marked, record->payload.data(), sizeof marked);
     at = behind(*record, at, ring.size());
     if (found.intact > ring.size() / kRecordAlign) break;  // a chain cannot be longer than the ring
   }
   // An open in another boot cut the journal at the marker before it began its session, so every session behind the last
   // marker ran in the boot of the last session: that one decides.
-  found.records = !unordered || session == boot ? found.intact : std::min(found.intact, std::max(marked, first) - first);
+  found.records = !unordered || at.session == boot ? found.intact : std::min(found.intact, std::max(marked, first) - first);
   return found;
 }
 

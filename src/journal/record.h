@@ -48,12 +48,14 @@ constexpr uint64_t record_size(uint64_t payload) {
   return (sizeof(RecordHeader) + payload + kRecordAlign - 1) & ~(kRecordAlign - 1);
 }
 
-/// A place between records: where the next one begins, its number, and the checksum it must name.
+/// A place between records: where the next one begins, its number, the checksum it must name, and the session it is in. A
+/// checkpoint keeps all of it, since the record that began the session may be overwritten after it.
 struct JournalPosition {
   uint64_t offset = 0;  ///< bytes from the ring's start
   uint64_t sequence = 1;
   uint32_t chain = 0;
-  uint64_t epoch = 0;  ///< of the session that the record before belongs to
+  uint64_t epoch = 0;     ///< of the session that the record before belongs to
+  SessionMark session{};  ///< likewise
 };
 
 struct Record {

@@ -54,9 +54,10 @@ struct RootSlotMedia {
   uint64_t inode_next;
   uint64_t inodes;
   uint64_t owned_frames;
+  SessionMark journal_session;
   ZoneMedia zone[kZonesMax];
 };
-static_assert(sizeof(RootSlotMedia) == 120 + 16 * kZonesMax && sizeof(RootSlotMedia) <= kFrameSize.value);
+static_assert(sizeof(RootSlotMedia) == 136 + 16 * kZonesMax && sizeof(RootSlotMedia) <= kFrameSize.value);
 static_assert(std::has_unique_object_representations_v<RootSlotMedia>);
 
 template <typename Media>
@@ -156,6 +157,7 @@ FrameBytes encode(const RootSlot& slot, uint64_t tag) {
   media.inode_next = slot.inode_next;
   media.inodes = slot.inodes;
   media.owned_frames = slot.owned_frames;
+  media.journal_session = slot.journal.session;
   for (size_t i = 0; i < slot.zones.size(); ++i) {
     media.zone[i] = {.first = index_of(slot.zones[i].first), .frames = slot.zones[i].count.value};
   }
@@ -184,7 +186,8 @@ Result<RootSlot> decode_root_slot(std::span<const std::byte> frame, const Superb
                 .journal = {.offset = media.journal_offset,
                             .sequence = media.journal_sequence,
                             .chain = media.journal_chain,
-                            .epoch = media.journal_epoch},
+                            .epoch = media.journal_epoch,
+                            .session = media.journal_session},
                 .inode_next = media.inode_next,
                 .inodes = media.inodes,
                 .owned_frames = media.owned_frames,

@@ -47,7 +47,8 @@ struct Superblock {
   uint64_t features_read_only = 0;     ///< unknown ones: may be read, not written
   uint64_t features_incompatible = 0;  ///< unknown ones: not to be opened
 
-  /// Mixed into every checksum, and stored in every node, so that a frame of another volume is never taken for ours.
+  /// Stored in every node, zone map and root slot, and the seed of the journal's checksums, so that a frame of another
+  /// volume is never taken for ours.
   [[nodiscard]] uint64_t tag() const;
 };
 
