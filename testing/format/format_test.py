@@ -100,6 +100,13 @@ class FormatTest(unittest.TestCase):
         all_count = volume.records[-1].counts or volume.records[-1].kind == read_volume.MARKER
         self.assert_agrees(volume, "killed" if all_count or not self.unordered else "power")
 
+    def test_a_volume_of_several_zones(self):
+        for name in ("zones", "zones in use"):
+            volume = self.read(name)
+            self.assert_agrees(volume, name)
+        self.assertGreater(len(volume.zones), 1)
+        self.assertTrue(any(node >= first for first, _ in volume.zones[1:] for node in volume.used_nodes))
+
     def test_a_ring_that_wraps(self):
         wraps = 0
         for session in range(4):

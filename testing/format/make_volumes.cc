@@ -109,6 +109,7 @@ class Maker {
 
   Result<void> run() {
     DMAP_TRY(every_kind_of_thing());
+    DMAP_TRY(more_metadata_than_a_zone());
     return a_ring_that_wraps();
   }
 
@@ -128,7 +129,7 @@ class Maker {
 
   Result<void> every_kind_of_thing() {
     DMAP_TRY(Volume::format(path("live"),
-                            {.size = 40_MiB, .journal = 4_MiB, .allocation = Allocation::kSparse, .progress = {}}));
+                            {.size = 96_MiB, .journal = 4_MiB, .allocation = Allocation::kSparse, .progress = {}}));
     copy("live", "fresh");
     {
       Volume volume = DMAP_TRY(Volume::open(path("live"), {.access = Access::kReadOnly}));
@@ -221,6 +222,16 @@ class Maker {
     copy("live", "power");
     copy("live", "killed");
     return Dump(volume, path("killed")).write();
+  }
+
+  Result<void> more_metadata_than_a_zone() {
+    FormatOptions small{.size = 16_MiB, .journal = 4_MiB, .allocation = Allocation::kSparse, .progress = {}};
+    DMAP_TRY(Volume::format(path("zones"), small));
+    Volume volume = DMAP_TRY(Volume::open(path("zones")));
+    for (int i = 0; i < 2000; ++i) DMAP_TRY(create(volume, "/tiny " + std::to_string(i), 400));
+    DMAP_TRY(stage(volume, "zones", "zones"));
+    DMAP_TRY(volume.checkpoint());
+    return stage(volume, "zones", "zones in use");
   }
 
   Result<void> a_ring_that_wraps() {
