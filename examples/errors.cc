@@ -12,8 +12,8 @@ namespace {
 
 dmap::Result<void> run() {
   dmap::Volume volume = DMAP_TRY(dmap::Volume::in_memory(32_MiB, {.descriptor_memory = 1_MiB}));
-  dmap::File file = DMAP_TRY(
-      volume.open_file("/a", {.access = dmap::Access::kReadWrite, .create = dmap::Create::kIfMissing}));
+  dmap::File file =
+      DMAP_TRY(volume.open_file("/a", {.access = dmap::Access::kReadWrite, .create = dmap::Create::kIfMissing}));
 
   std::vector<std::byte> too_much(64 << 20);
   auto written = file.write_at(too_much, 0);

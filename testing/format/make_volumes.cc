@@ -3,7 +3,8 @@
 // Makes volumes for format_test.py: after each stage a copy of the volume's file, and beside it what dmap's API says it
 // holds. Copying a file under a live volume takes what a killed process would leave.
 //
-//   make_volumes FOLDER     NAME.dmap, NAME.facts (lines as read_volume.py prints them), NAME.d/<inode> (contents)
+//   make_volumes FOLDER     NAME.dmap, NAME.facts (lines as read_volume.py prints them), NAME.contents (of each
+//                           file and link: a line with its inode and size, then its bytes)
 #include <sys/sysmacros.h>
 
 #include <algorithm>
@@ -50,7 +51,7 @@ class Dump {
   Dump(Volume& volume, const std::string& name) : volume_(volume), name_(name) {}
 
   Result<void> write() {
-    std::filesystem::create_directory(name_ + ".d");
+    contents_.open(name_ + ".contents", std::ios::binary);
     DMAP_TRY(visit("/"));
     std::ranges::sort(lines_);
     std::ofstream out(name_ + ".facts");
@@ -88,7 +89,7 @@ class Dump {
                      std::to_string(stat.links) + "\t" + std::to_string(stat.size.value) + "\t" +
                      std::to_string(stat.device) + "\t" + std::to_string(stat.modified.nanoseconds) + "\t" +
                      std::to_string(stat.born.nanoseconds) + "\t" + joined(extents) + "\t" + joined(xattrs));
-    std::ofstream(name_ + ".d/" + number, std::ios::binary) << content;
+    contents_ << number << ' ' << content.size() << '\n' << content;
     if (stat.type != FileType::kDirectory) return {};
     for (const DirectoryEntry& entry : DMAP_TRY(volume_.read_directory(path, kDirectoryStart, SIZE_MAX))) {
       DMAP_TRY(visit((path == "/" ? "" : path) + "/" + entry.name));
@@ -98,6 +99,7 @@ class Dump {
 
   Volume& volume_;
   const std::string name_;
+  std::ofstream contents_;
   std::vector<std::string> lines_;
 };
 
@@ -107,6 +109,7 @@ class Maker {
 
   Result<void> run() {
     DMAP_TRY(every_kind_of_thing());
+    DMAP_TRY(more_metadata_than_a_zone());
     return a_ring_that_wraps();
   }
 
@@ -126,7 +129,7 @@ class Maker {
 
   Result<void> every_kind_of_thing() {
     DMAP_TRY(Volume::format(path("live"),
-                            {.size = 40_MiB, .journal = 4_MiB, .allocation = Allocation::kSparse, .progress = {}}));
+                            {.size = 96_MiB, .journal = 4_MiB, .allocation = Allocation::kSparse, .progress = {}}));
     copy("live", "fresh");
     {
       Volume volume = DMAP_TRY(Volume::open(path("live"), {.access = Access::kReadOnly}));
@@ -219,6 +222,16 @@ class Maker {
     copy("live", "power");
     copy("live", "killed");
     return Dump(volume, path("killed")).write();
+  }
+
+  Result<void> more_metadata_than_a_zone() {
+    FormatOptions small{.size = 16_MiB, .journal = 4_MiB, .allocation = Allocation::kSparse, .progress = {}};
+    DMAP_TRY(Volume::format(path("zones"), small));
+    Volume volume = DMAP_TRY(Volume::open(path("zones")));
+    for (int i = 0; i < 2000; ++i) DMAP_TRY(create(volume, "/tiny " + std::to_string(i), 400));
+    DMAP_TRY(stage(volume, "zones", "zones"));
+    DMAP_TRY(volume.checkpoint());
+    return stage(volume, "zones", "zones in use");
   }
 
   Result<void> a_ring_that_wraps() {
