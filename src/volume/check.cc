@@ -160,7 +160,7 @@ class Checker {
   }
 
   void meet_extent(Key key, Value value) {
-    auto mapping = decode_extent(value, offset_of(key), core_.store().superblock().frames.value);
+    auto mapping = decode_extent(value, offset_of(key), core_.store().superblock().data());
     if (!mapping) return find_in(object_, std::string(mapping.error().detail()));
     ++report_.extents;
     if (mapping->file_frame < extent_end_) find_in(object_, "two of its extents overlap in the file", mapping->pfn);

@@ -22,7 +22,7 @@ constexpr size_t kThawBatch = 512;
 
 }  // namespace
 
-Result<void> Store::take_checkpoint() {
+Result<void> Store::checkpoint() {
   MutexLock one(checkpoint_mutex_);
   MutexLock syncing(sync_mutex_);
   std::optional<Cut> cut;
@@ -45,12 +45,11 @@ Result<void> Store::take_checkpoint() {
   return {};
 }
 
-Result<void> Store::checkpoint() {
-  DMAP_TRY(take_checkpoint());
-  // With the old nodes' frames back: is there room for as much again? If not, better now than in somebody's way.
+Result<void> Store::make_room_ahead() {
   bool scarce = false;
   {
     ReaderLock lock(tree_lock_);
+    DMAP_TRY(usable());
     scarce = nodes_->counts().available < nodes_->counts().usable / 3;
   }
   if (scarce) DMAP_TRY(add_zone());
@@ -162,14 +161,16 @@ Result<Store::Marked> Store::barrier_for_records() {
   }
   // First everything that the records speak of, then the word that they count.
   DMAP_TRY(device_->barrier());
+  bool marked = false;
   {
     WriterLock lock(tree_lock_);
     if (synced_through_ < through) {
       if (!journal_->has_room(sizeof through)) return Marked::kNoRoom;
       journal_->append_marker(through);
+      marked = true;
     }
   }
-  DMAP_TRY(device_->barrier());
+  if (marked) DMAP_TRY(device_->barrier());
   {
     WriterLock lock(tree_lock_);
     synced_through_ = std::max(synced_through_, through);

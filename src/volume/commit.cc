@@ -56,7 +56,7 @@ Result<void> Store::make_room(Shortage shortage, int attempt, const Transaction&
     if (attempt > 0 && DMAP_TRY(add_zone())) return {};
     if (attempt > 1) return fail(Code::kNoSpace, "change", device_->name(), "no room for metadata");
   }
-  if (attempt > 8) return fail(Code::kNoSpace, "change", device_->name(), "a checkpoint made no room");
+  if (attempt > 64) return fail(Code::kNoSpace, "change", device_->name(), "a checkpoint made no room");
   return checkpoint();
 }
 
@@ -134,6 +134,7 @@ void Store::note_pressure() {
 }
 
 Result<void> Store::adopt_zone(Extent zone) {
+  if (zones_.size() == kZonesMax) return fail(Code::kCorrupt, "replay", device_->name(), "too many metadata zones");
   auto begin = place_of(zone.first).value;
   std::span<const std::byte> bytes(device_->data() + begin, bytes_of(zone.count).value);
   DMAP_TRY(nodes_->add_zone(zone, bytes));

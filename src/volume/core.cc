@@ -107,7 +107,8 @@ bool VolumeCore::round() {
   bool busy = false;
   if (store_->wants_checkpoint()) {
     busy = true;
-    static_cast<void>(store_->checkpoint());  // a failure shows in every change from here on
+    // A failure shows in every change from here on.
+    if (store_->checkpoint()) static_cast<void>(store_->make_room_ahead());
   }
   reap_dead();
   busy |= store_->space().mature() > FrameCount{0};
@@ -117,7 +118,16 @@ bool VolumeCore::round() {
     if (store_->wants_barrier()) static_cast<void>(store_->sync());
     last_barrier_ns_.store(now_ns, std::memory_order_relaxed);
   }
-  return busy || store_->space().counts().quarantined > FrameCount{0};
+  SpaceCounts counts = store_->space().counts();
+  busy |= counts.quarantined > counts.held;  // what a pin holds is given back by its holder
+  if (!busy) give_back_idle_descriptors();
+  return busy;
+}
+
+void VolumeCore::give_back_idle_descriptors() {
+  // They are kept for the next pin; when nothing is pinned in a quiet moment, nobody seems to wait for them (F2).
+  FrameTable::Statistics now = table_->statistics();
+  if (now.exposed_frames == 0 && now.in_use > Bytes{0}) table_->trim();
 }
 
 Result<void> VolumeCore::writable() const {
@@ -127,8 +137,10 @@ Result<void> VolumeCore::writable() const {
 
 Result<void> VolumeCore::sync() {
   if (store_->access() == Access::kReadOnly) return {};
-  DMAP_TRY(write_back_times());
-  return store_->sync();
+  auto times = write_back_times();
+  if (options_.durability == Durability::kRelaxed) return times;  // the background barrier will do
+  DMAP_TRY(store_->sync());
+  return times;
 }
 
 Result<void> VolumeCore::checkpoint() {

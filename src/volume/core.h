@@ -74,6 +74,8 @@ class VolumeCore {
   // paths.cc
   Result<Resolved> resolve(At at, Follow follow);
   Result<Found> find(At at, Follow follow);
+  /// As find(), with the name that led there; `found` is set.
+  Result<Resolved> find_name(At at, Follow follow);
   Result<Found> lookup(InodeNumber directory, std::string_view name);
   Result<InodeNumber> parent_of(InodeNumber directory);
 
@@ -138,6 +140,7 @@ class VolumeCore {
 
   explicit VolumeCore(const OpenOptions& options);
   bool round();
+  void give_back_idle_descriptors();
 
   // paths.cc
   Result<Resolved> resolve_quietly(At at, Follow follow);
@@ -149,7 +152,9 @@ class VolumeCore {
   // inodes.cc
   static Time now();
   Result<InodeRef> load_inode(InodeNumber number);
+  /// Under the lock of loading_ for this number: nobody else puts it into the cache.
   InodeRef cache_inode(InodeNumber number, const InodeRecord& record);
+  Mutex& loading(InodeNumber number) { return loading_[static_cast<uint64_t>(number) % loading_.size()]; }
   Result<void> ensure_loaded(Inode& inode);
   Result<void> load_extents(Inode& inode) REQUIRES(inode.mutex);
   static std::unique_ptr<InlineData> make_tiny(std::span<const std::byte> bytes);
@@ -158,7 +163,9 @@ class VolumeCore {
   void set_accessed(Inode& inode, Time time);
   void touch(Inode& inode, Time time);
   void mark_times(Inode& inode);
+  /// Puts late times into the tree. Goes on after a failure, and returns the first.
   Result<void> write_back_times();
+  Result<void> write_back_times(InodeNumber number);
   /// The record with the newest times.
   static InodeRecord current(Inode& inode) REQUIRES(inode.mutex);
   static void show_record(Inode& inode, const InodeRecord& record) REQUIRES(inode.mutex);
@@ -202,14 +209,15 @@ class VolumeCore {
   void store(std::span<const std::byte> from, Pfn pfn, uint64_t within);
   Result<void> write_locked(Inode& inode, std::span<const std::byte> from, uint64_t offset) REQUIRES(inode.mutex);
   Result<void> write_tiny(Inode& inode, std::span<const std::byte> from, uint64_t offset) REQUIRES(inode.mutex);
-  Result<void> replace_tiny(Inode& inode, std::unique_ptr<InlineData> bytes) REQUIRES(inode.mutex);
+  Result<void> replace_tiny(Inode& inode, std::unique_ptr<InlineData> bytes, Purpose purpose) REQUIRES(inode.mutex);
   Result<void> move_to_frames(Inode& inode) REQUIRES(inode.mutex);
   Result<Reservation> reserve_holes(Inode& inode, uint64_t first, uint64_t end, uint64_t announced_bytes) REQUIRES(inode.mutex);
   Result<void> write_frames(Inode& inode, std::span<const std::byte> from, uint64_t offset, Reservation& reservation)
       REQUIRES(inode.mutex);
 
   // shape.cc
-  Result<Reservation> reserve(FrameCount frames, const SpaceHint& hint);
+  /// For a change of `inode`, whose lock is held.
+  Result<Reservation> reserve(const Inode& inode, FrameCount frames, const SpaceHint& hint);
   /// Puts into `txn` what tells the tree of the change from `before` to `after` within file frames [first, end); returns how
   /// many extents that adds.
   static int64_t record_extents(Inode& inode, const ExtentVersion& before, const ExtentVersion& after, uint64_t first,
@@ -233,7 +241,8 @@ class VolumeCore {
   Result<void> drain_dead(Inode& inode) REQUIRES(inode.mutex);
   Result<void> reap_inode(InodeRef ref);
   Result<void> reap(InodeNumber number);
-  void reap_dead();
+  /// Reaps what is queued, but for `own`, whose lock the caller holds.
+  void reap_dead(const Inode* own = nullptr);
   Result<void> adopt_orphans();
 
   const OpenOptions options_;

@@ -47,6 +47,12 @@ struct Superblock {
   uint64_t features_read_only = 0;     ///< unknown ones: may be read, not written
   uint64_t features_incompatible = 0;  ///< unknown ones: not to be opened
 
+  /// Where files' frames and metadata zones can be: what follows the journal.
+  [[nodiscard]] Extent data() const {
+    uint64_t first = kJournalFrame + journal_frames.value;
+    return {make_pfn(kHomeDevice, first), FrameCount{frames.value - first}};
+  }
+
   /// Stored in every node, zone map and root slot, and the seed of the journal's checksums, so that a frame of another
   /// volume is never taken for ours.
   [[nodiscard]] uint64_t tag() const;

@@ -139,13 +139,15 @@ Result<Resolved> VolumeCore::resolve_quietly(At at, Follow follow) {
   return here;
 }
 
-Result<Found> VolumeCore::find(At at, Follow follow) {
+Result<Found> VolumeCore::find(At at, Follow follow) { return *DMAP_TRY(find_name(at, follow)).found; }
+
+Result<Resolved> VolumeCore::find_name(At at, Follow follow) {
   Resolved resolved = DMAP_TRY(resolve(at, follow));
   if (!resolved.found) return fail(Code::kNotFound, "find", quoted(at));
   if (resolved.must_be_directory && resolved.found->type != FileType::kDirectory) {
     return fail(Code::kNotDirectory, "find", quoted(at));
   }
-  return *resolved.found;
+  return resolved;
 }
 
 }  // namespace dmap

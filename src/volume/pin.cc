@@ -34,7 +34,10 @@ Result<Pin> VolumeCore::pin(Inode& inode, Offset offset, Bytes length) {
     return fail(Code::kOutOfRange, "pin", range(), "the file has " + std::to_string(inode.record.size) + " bytes");
   }
   // A device must find frames, and nothing in them that other files left.
-  DMAP_TRY(move_to_frames(inode));
+  if (inode.tiny.load(std::memory_order_relaxed) != nullptr) {
+    DMAP_TRY(writable());  // its bytes are in the tree, and only a change puts them into a frame
+    DMAP_TRY(move_to_frames(inode));
+  }
   DMAP_TRY(make_written(inode, offset.value >> kFrameShift, frames_covering(length + Bytes{offset.value}).value));
 
   auto state = std::make_unique<Pin::State>();

@@ -24,8 +24,9 @@ Result<void> VolumeCore::rename(At from, At to, RenameMode mode) {
 }
 
 Result<bool> VolumeCore::is_inside(InodeNumber directory, InodeNumber ancestor) {
-  while (directory != ancestor) {
+  for (uint64_t steps = store_->usage().inodes; directory != ancestor; --steps) {
     if (directory == kRootInode) return false;
+    if (steps == 0) return fail(Code::kCorrupt, "", "", "the directories above do not lead to the root");
     directory = DMAP_TRY(parent_of(directory));
   }
   return true;

@@ -30,12 +30,12 @@ std::vector<Mapping> mappings_around(const ExtentVersion& version, uint64_t firs
 
 }  // namespace
 
-Result<Reservation> VolumeCore::reserve(FrameCount frames, const SpaceHint& hint) {
+Result<Reservation> VolumeCore::reserve(const Inode& inode, FrameCount frames, const SpaceHint& hint) {
   for (int attempt = 0;; ++attempt) {
     auto reserved = store_->space().reserve(frames, hint);
     if (reserved || reserved.error().code() != Code::kNoSpace || attempt == 2) return reserved;
     // What is dead but not reaped, and what only waits for a barrier, would do.
-    reap_dead();
+    reap_dead(&inode);
     DMAP_TRY(store_->settle_quarantine());
   }
 }
@@ -79,6 +79,7 @@ void VolumeCore::map_holes(ExtentMap::Edit& edit, const ExtentVersion& before, u
     }
     frame = stop;
   }
+  CHECK(piece == reservation.pieces().end());  // a frame that is claimed and not mapped would be lost
 }
 
 void VolumeCore::zero_in_frame(const ExtentVersion& version, uint64_t frame, uint64_t from, uint64_t to) {
@@ -113,7 +114,7 @@ Result<void> VolumeCore::grow(Inode& inode, uint64_t size) {
     bytes->size = static_cast<uint32_t>(size);
     bytes->bytes = {};
     if (const InlineData* old = inode.tiny.load(std::memory_order_relaxed)) std::ranges::copy(old->span(), bytes->bytes.begin());
-    return replace_tiny(inode, std::move(bytes));
+    return replace_tiny(inode, std::move(bytes), Purpose::kChange);
   }
   DMAP_TRY(move_to_frames(inode));
   if (frames_covering(Bytes{size}).value > inode.record.dead_from) DMAP_TRY(drain_dead(inode));
@@ -131,7 +132,7 @@ Result<void> VolumeCore::grow(Inode& inode, uint64_t size) {
 
 Result<void> VolumeCore::shrink(Inode& inode, uint64_t size) {
   if (const InlineData* old = inode.tiny.load(std::memory_order_relaxed)) {
-    return replace_tiny(inode, make_tiny(old->span().first(size)));
+    return replace_tiny(inode, make_tiny(old->span().first(size)), Purpose::kDelete);
   }
   const uint64_t first_dead = frames_covering(Bytes{size}).value;
   ExtentVersion before = inode.extents.version();
@@ -190,7 +191,7 @@ Result<void> VolumeCore::allocate(Inode& inode, Offset offset, Bytes length, Kee
   MutexLock lock(inode.mutex);
   DMAP_TRY(writable());
   DMAP_TRY(load_extents(inode));
-  if (end > inode.record.dead_from) DMAP_TRY(drain_dead(inode));
+  DMAP_TRY(drain_dead(inode));
   DMAP_TRY(move_to_frames(inode));
   std::vector<Reservation> room;
   for (uint64_t at = first; at < end; at = std::min(end, at + kFramesAtOnce)) {
@@ -234,7 +235,7 @@ Result<void> VolumeCore::punch(Inode& inode, Offset offset, Bytes length) {
     uint64_t from = std::min<uint64_t>(start, bytes->size);
     std::fill(bytes->bytes.begin() + static_cast<ptrdiff_t>(from),
               bytes->bytes.begin() + static_cast<ptrdiff_t>(std::min<uint64_t>(end, bytes->size)), std::byte{0});
-    return replace_tiny(inode, std::move(bytes));
+    return replace_tiny(inode, std::move(bytes), Purpose::kDelete);
   }
   // Frames wholly inside go, the edges are zeroed.
   uint64_t first = frames_covering(Bytes{start}).value;

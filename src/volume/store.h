@@ -84,6 +84,8 @@ class Store final : private GroupSource {
   /// See Volume::sync() and Volume::checkpoint().
   Result<void> sync();
   Result<void> checkpoint();
+  /// Adds a metadata zone if even a checkpoint leaves few free nodes, so that nobody has to wait for one.
+  Result<void> make_room_ahead();
 
   /// Makes frames free that could be: a barrier where the medium needs one, a grace period.
   Result<void> settle_quarantine();
@@ -110,6 +112,7 @@ class Store final : private GroupSource {
   Result<void> load_root();
   Result<void> recover(HoldChecker& holds, ViewSlots& views);
   Result<void> replay_record(std::span<const std::byte> payload);
+  Result<void> begin_session();
 
   // commit.cc
   Result<void> usable() const REQUIRES_SHARED(tree_lock_);
@@ -127,7 +130,6 @@ class Store final : private GroupSource {
 
   // checkpoint.cc
   struct Cut;
-  Result<void> take_checkpoint();
   Result<Cut> cut() REQUIRES(checkpoint_mutex_, tree_lock_);
   Result<void> write_out(Cut& cut) REQUIRES(checkpoint_mutex_);
   Result<void> write_slot(uint64_t frame, const RootSlot& slot);

@@ -139,7 +139,22 @@ Result<std::unique_ptr<Store>> Store::open(std::unique_ptr<Device> device, const
   std::unique_ptr<Store> store(new Store(std::move(device), options));
   DMAP_TRY(store->load_root());
   DMAP_TRY(store->recover(holds, views));
+  if (options.access == Access::kReadWrite) DMAP_TRY(store->begin_session());
   return store;
+}
+
+Result<void> Store::begin_session() {
+  bool full = false;
+  {
+    ReaderLock lock(tree_lock_);
+    full = !journal_->has_room(0);
+  }
+  // Opens that are killed, one after the other, must not use up what a session needs.
+  if (full) DMAP_TRY(checkpoint());
+  WriterLock lock(tree_lock_);
+  journal_->begin_session(boot_, static_cast<uint64_t>(now_ns()));
+  note_pressure();
+  return {};
 }
 
 Result<void> Store::load_root() {
@@ -206,7 +221,6 @@ Result<void> Store::recover(HoldChecker& holds, ViewSlots& views) {
   inode_next_.store(counters_.inode_next, std::memory_order_relaxed);  // relaxed: no other thread yet
   changed_through_ = synced_through_ = end.position.sequence;
   journal_ = std::make_unique<Journal>(*device_, region, slot_.journal, end.position);
-  if (options_.access == Access::kReadWrite) journal_->begin_session(boot_, static_cast<uint64_t>(now_ns()));
   // A journal of this boot may hold what no power cut would have left; the next barrier has to cover it.
   if (record_state() == RecordState::kPending && end.operations > 0) synced_through_ = 0;
   return {};
@@ -215,6 +229,7 @@ Result<void> Store::recover(HoldChecker& holds, ViewSlots& views) {
 Result<void> Store::replay_record(std::span<const std::byte> payload) {
   auto reader = DMAP_TRY(TransactionReader::open(payload));
   Counters counters = reader.counters();
+  if (counters.inode_next > kInodesEnd) return fail(Code::kCorrupt, "replay", "journal record", "its counts cannot be true");
   Extent volume{make_pfn(kHomeDevice, 0), superblock_.frames};
   auto inside = [&](const Extent& extent) {
     return volume.contains(extent.first) && extent.count <= volume.count && extent.end() <= volume.end();

@@ -57,12 +57,17 @@ Result<VolumeCore::XattrPlace> VolumeCore::find_xattr(const Inode& inode, std::s
       }
       XattrHead head = DMAP_TRY(decode_head(*first));
       if (name_in(*first) != name) continue;
+      const size_t size = sizeof head + head.name_size + head.value_size;
+      auto whole = [&](size_t part, const std::optional<Value>& bytes) {
+        return bytes && bytes->size() == std::min(kPartSize, size - part * kPartSize);
+      };
+      if (!whole(0, first)) return fail(Code::kCorrupt, "read", "extended attribute", "its first part has a wrong size");
       XattrPlace place{.offset = offset, .parts = 1, .value = {}};
       auto bytes = first->subspan(sizeof head + head.name_size);
       place.value.assign(bytes.begin(), bytes.end());
       while (place.value.size() < head.value_size) {
         auto part = DMAP_TRY(tree.find(key_of(inode.number, Kind::kXattr, offset + *place.parts)));
-        if (!part || part->empty()) return fail(Code::kCorrupt, "read", "extended attribute", "a part is missing");
+        if (!whole(*place.parts, part)) return fail(Code::kCorrupt, "read", "extended attribute", "a part is missing");
         place.value.insert(place.value.end(), part->begin(), part->end());
         ++*place.parts;
       }
