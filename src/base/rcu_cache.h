@@ -59,8 +59,9 @@ class RefCount {
 
   /// One user less; true if that was the last. From then on the object may go: stay in a read section to touch it.
   bool unref() {
-    // release: what this user did to the object; pairs with the acquire in try_kill()
-    uint32_t before = word_.fetch_sub(1, std::memory_order_release);
+    // release: what this user did to the object; pairs with the acquire in try_kill(), and with the one here: the last
+    // user sees what the others did
+    uint32_t before = word_.fetch_sub(1, std::memory_order_acq_rel);
     CHECK(before != 0 && before != kDead);
     return before == 1;
   }

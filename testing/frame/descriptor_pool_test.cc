@@ -8,16 +8,8 @@
 
 #include <fstream>
 
+#include "base/sanitizers.h"
 #include "testing/frame/table_fixture.h"
-
-// The sanitizers reserve terabytes of addresses themselves, which leaves no sense in limits on those.
-#ifdef DMAP_TSAN
-#define DMAP_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define DMAP_SANITIZED 1
-#endif
-#endif
 
 namespace dmap::testing {
 namespace {
@@ -89,7 +81,8 @@ TEST(DescriptorPool, NoRoomInTheSystemIsAnErrorAndNotAKill) {
   fs::remove_all(root);
 }
 
-#ifndef DMAP_SANITIZED
+// The sanitizers reserve terabytes of addresses themselves, which leaves no sense in limits on those.
+#if !defined(DMAP_TSAN) && !defined(DMAP_ASAN)
 class UnderALimit : public ::testing::Test {
  protected:
   // A fresh process for each: limits cannot be raised again, and a fork would lack liburcu's worker thread.
