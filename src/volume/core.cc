@@ -71,7 +71,7 @@ Result<std::unique_ptr<VolumeCore>> VolumeCore::open(std::unique_ptr<Device> dev
   VolumeCore* self = core.get();
   core->table_ = DMAP_TRY(make_table(options, [self](Extent run) { self->store_->space().on_holds_gone(run); }));
   DMAP_TRY(core->table_->add_device(kHomeDevice, device->traits().frames_max));
-  core->frames_.emplace(*core->table_);
+  core->frames_ = std::make_unique<Frames>(*core->table_);
   core->holds_ = std::make_unique<Holds>(*core->table_);
   core->store_ = DMAP_TRY(Store::open(std::move(device), options, *core->holds_, core->views_));
   InodeRef root = DMAP_TRY(core->inode(kRootInode));

@@ -241,7 +241,7 @@ class VolumeCore {
   std::unique_ptr<Holds> holds_;
   ViewSlots views_;
   std::unique_ptr<Store> store_;
-  std::optional<Frames> frames_;
+  std::unique_ptr<Frames> frames_;
   std::span<const std::byte> zeros_;  ///< what holes look like in a view: a mapping of the kernel's zero page
   InodeCache inodes_;
   NameCache names_;
