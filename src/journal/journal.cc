@@ -40,7 +40,8 @@ Counted count_records(std::span<const std::byte> ring, JournalPosition at, uint3
   }
   // An open in another boot cut the journal at the marker before it began its session, so every session behind the last
   // marker ran in the boot of the last session: that one decides.
-  found.records = !unordered || at.session == boot ? found.intact : std::min(found.intact, std::max(marked, first) - first);
+  found.records =
+      !unordered || at.session == boot ? found.intact : std::min(found.intact, std::max(marked, first) - first);
   return found;
 }
 

@@ -13,7 +13,8 @@ constexpr uint32_t kLinksMax = 1U << 30;
 }  // namespace
 
 Result<void> check_name(std::string_view name) {
-  if (name.size() > Volume::kNameMax) return fail(Code::kNameTooLong, "name", name.substr(0, 64), "names have up to 255 bytes");
+  if (name.size() > Volume::kNameMax)
+    return fail(Code::kNameTooLong, "name", name.substr(0, 64), "names have up to 255 bytes");
   bool usable = !name.empty() && name != "." && name != ".." && name.find('/') == std::string_view::npos &&
                 name.find('\0') == std::string_view::npos;
   if (!usable) return fail(Code::kInvalid, "name", name, "it cannot be a directory entry");
@@ -108,7 +109,8 @@ Result<std::string> VolumeCore::read_link(Inode& inode) {
     std::string target;
     while (target.size() < size) {
       auto part = DMAP_TRY(tree.find(key_of(inode.number, Kind::kSymlink, target.size() / kPartSize)));
-      if (!part || part->empty() || part->size() > kPartSize) return fail(Code::kCorrupt, "read_link", "inode", "a part of it is missing");
+      if (!part || part->empty() || part->size() > kPartSize)
+        return fail(Code::kCorrupt, "read_link", "inode", "a part of it is missing");
       target.append(reinterpret_cast<const char*>(part->data()), part->size());
     }
     return target;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What nobody can reach any more: objects without a name or user, and tails that a truncate cut off. Their extents are
-// freed in steps, each a record of its own, so that no operation and no replay is unbounded (X5). An orphan key leads to
-// them after a restart.
+// freed in steps, each a record of its own, so that no operation and no replay is unbounded (X5). An orphan key leads
+// to them after a restart.
 #include "volume/core.h"
 
 namespace dmap {
@@ -20,7 +20,8 @@ Result<bool> VolumeCore::record_dead_keys(Key first, Transaction& txn) {
     for (size_t keys = 0; cursor.is_on_entry() && cursor.key().object == first.object; ++keys) {
       if (keys == kKeysAtOnce) return true;
       if (record_kind(cursor.key()) == Kind::kExtent) {
-        Mapping mapping = DMAP_TRY(decode_extent(cursor.value(), offset_of(cursor.key()), store_->superblock().frames.value));
+        Mapping mapping =
+            DMAP_TRY(decode_extent(cursor.value(), offset_of(cursor.key()), store_->superblock().frames.value));
         freed.push_back({mapping.pfn, FrameCount{mapping.frames}});
       }
       txn.erase(cursor.key());
@@ -80,7 +81,8 @@ Result<void> VolumeCore::reap_inode(InodeRef ref) {
 
 Result<void> VolumeCore::reap(InodeNumber number) {
   auto found = inode(number);
-  if (!found) return found.error().code() == Code::kNotFound ? Result<void>() : std::unexpected(std::move(found).error());
+  if (!found)
+    return found.error().code() == Code::kNotFound ? Result<void>() : std::unexpected(std::move(found).error());
   InodeRef ref = std::move(*found);
   if (ref->nameless.load(std::memory_order_relaxed)) {
     // Whoever else has it queues it again when he lets go.

@@ -27,7 +27,8 @@ Result<bool> VolumeCore::record_removal(InodeNumber number, size_t extents_max, 
       if (keys.size() == extents_max + kOtherKeysMax) return false;
       if (record_kind(cursor.key()) == Kind::kExtent) {
         if (freed.size() == extents_max) return false;
-        Mapping mapping = DMAP_TRY(decode_extent(cursor.value(), offset_of(cursor.key()), store_->superblock().frames.value));
+        Mapping mapping =
+            DMAP_TRY(decode_extent(cursor.value(), offset_of(cursor.key()), store_->superblock().frames.value));
         freed.push_back({mapping.pfn, FrameCount{mapping.frames}});
       }
       keys.push_back(cursor.key());

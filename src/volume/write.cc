@@ -47,7 +47,8 @@ Result<void> VolumeCore::write(Inode& inode, std::span<const std::byte> from, Of
 Result<Offset> VolumeCore::append(Inode& inode, std::span<const std::byte> from) {
   MutexLock lock(inode.mutex);
   uint64_t at = inode.record.size;
-  if (from.size() > File::kSizeMax.value - at) return fail(Code::kFileTooBig, "append", "file", "files end below 8 EiB");
+  if (from.size() > File::kSizeMax.value - at)
+    return fail(Code::kFileTooBig, "append", "file", "files end below 8 EiB");
   if (!from.empty()) DMAP_TRY(write_locked(inode, from, at));
   return Offset{at};
 }
@@ -65,7 +66,8 @@ bool VolumeCore::overwrite(Inode& inode, std::span<const std::byte> from, uint64
   }
   for (size_t done = 0; done < from.size(); done += kSectionBytes) {
     RcuReadSection section;
-    if (!store_mapped(inode, from.subspan(done, std::min<uint64_t>(from.size() - done, kSectionBytes)), offset + done)) return false;
+    if (!store_mapped(inode, from.subspan(done, std::min<uint64_t>(from.size() - done, kSectionBytes)), offset + done))
+      return false;
   }
   return true;
 }
@@ -76,7 +78,8 @@ bool VolumeCore::store_mapped(Inode& inode, std::span<const std::byte> from, uin
     Segment segment = version.find(offset >> kFrameShift);
     if (segment.reads_zero()) return false;  // a truncate or punch came between
     uint64_t length = std::min<uint64_t>(from.size(), end_byte(segment) - offset);
-    store(from.first(length), segment.pfn + FrameCount{(offset >> kFrameShift) - segment.first}, offset_in_frame(offset));
+    store(from.first(length), segment.pfn + FrameCount{(offset >> kFrameShift) - segment.first},
+          offset_in_frame(offset));
     from = from.subspan(length);
     offset += length;
   }
@@ -103,7 +106,8 @@ Result<void> VolumeCore::write_locked(Inode& inode, std::span<const std::byte> f
   std::vector<Reservation> room;
   for (uint64_t at = offset; at < end; at += kChunkBytes) {
     uint64_t chunk_end = std::min(end, at + kChunkBytes);
-    room.push_back(DMAP_TRY(reserve_holes(inode, at >> kFrameShift, frames_covering(Bytes{chunk_end}).value, from.size())));
+    room.push_back(
+        DMAP_TRY(reserve_holes(inode, at >> kFrameShift, frames_covering(Bytes{chunk_end}).value, from.size())));
   }
   for (Reservation& reservation : room) {
     auto chunk = from.first(std::min<uint64_t>(from.size(), kChunkBytes));
@@ -119,7 +123,8 @@ Result<void> VolumeCore::write_tiny(Inode& inode, std::span<const std::byte> fro
   uint64_t old_size = inode.record.size;
   bytes->size = static_cast<uint32_t>(std::max(old_size, offset + from.size()));
   bytes->bytes = {};
-  if (const InlineData* old = inode.tiny.load(std::memory_order_relaxed)) std::ranges::copy(old->span(), bytes->bytes.begin());
+  if (const InlineData* old = inode.tiny.load(std::memory_order_relaxed))
+    std::ranges::copy(old->span(), bytes->bytes.begin());
   std::ranges::copy(from, bytes->bytes.begin() + static_cast<ptrdiff_t>(offset));
   return replace_tiny(inode, std::move(bytes));
 }
@@ -189,7 +194,8 @@ Result<Reservation> VolumeCore::reserve_holes(Inode& inode, uint64_t first, uint
   return reserve(FrameCount{missing}, hint);
 }
 
-Result<void> VolumeCore::write_frames(Inode& inode, std::span<const std::byte> from, uint64_t offset, Reservation& reservation) {
+Result<void> VolumeCore::write_frames(Inode& inode, std::span<const std::byte> from, uint64_t offset,
+                                      Reservation& reservation) {
   const uint64_t end = offset + from.size();
   const uint64_t first_frame = offset >> kFrameShift;
   const uint64_t end_frame = frames_covering(Bytes{end}).value;
@@ -247,7 +253,8 @@ Result<void> VolumeCore::write_frames(Inode& inode, std::span<const std::byte> f
     inode.size.store(record.size, std::memory_order_release);  // after the map; pairs with the acquire in read()
   }));
   // What was reachable before is a plain overwrite. (The versions above ended with the edit; this range is mapped now.)
-  if (offset < old_size) CHECK(overwrite(inode, from.first(std::min<uint64_t>(from.size(), old_size - offset)), offset));
+  if (offset < old_size)
+    CHECK(overwrite(inode, from.first(std::min<uint64_t>(from.size(), old_size - offset)), offset));
   return {};
 }
 
