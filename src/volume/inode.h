@@ -37,7 +37,7 @@ struct InlineData : RcuHead {
 class Inode : public RcuHead, public RcuCacheLink<Inode> {
  public:
   /// With one reference counted, for its maker.
-  Inode(VolumeCore& core, InodeNumber number, const InodeRecord& found);
+  Inode(VolumeCore& owner, InodeNumber inode_number, const InodeRecord& found);
   ~Inode();
 
   VolumeCore& core;
