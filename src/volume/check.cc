@@ -297,7 +297,7 @@ class Checker {
     for (int depth = 0; number != kRootInode && depth < 4096; ++depth) {
       auto found = std::ranges::find(names_, number, &Named::child);
       if (found == names_.end()) return {};
-      path = "/" + name_in(found->directory, number) + path;
+      path.insert(0, "/" + name_in(found->directory, number));
       number = found->directory;
     }
     return path.empty() ? "/" : path;

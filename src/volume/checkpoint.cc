@@ -58,14 +58,15 @@ Result<void> Store::make_room_ahead() {
 
 Result<Store::Cut> Store::cut() {
   Cut cut;
-  auto stored = space_->store_dirty_groups([&](uint64_t group, const std::optional<EncodedGroup>& value) -> Result<void> {
-    tree_lock_.assert_held();
-    Key key = key_of(kVolumeObject, Kind::kSpace, group);
-    cut.groups.push_back(group);
-    if (value) return tree_->put(key, value->bytes());
-    DMAP_TRY(tree_->erase(key));
-    return {};
-  });
+  auto stored =
+      space_->store_dirty_groups([&](uint64_t group, const std::optional<EncodedGroup>& value) -> Result<void> {
+        tree_lock_.assert_held();
+        Key key = key_of(kVolumeObject, Kind::kSpace, group);
+        cut.groups.push_back(group);
+        if (value) return tree_->put(key, value->bytes());
+        DMAP_TRY(tree_->erase(key));
+        return {};
+      });
   if (!stored) {
     for (uint64_t group : cut.groups) space_->mark_dirty(group);
     return std::unexpected(std::move(stored).error());
@@ -128,7 +129,8 @@ void Store::give_up(Cut& cut) {
   // A slot may or may not name this checkpoint now, so neither what it needs nor what the last one needs may ever be
   // overwritten: the volume takes no more changes. What was acknowledged is in the journal.
   WriterLock lock(tree_lock_);
-  failure_ = Error(Code::kReadOnly, "change", device_->name(), "the volume is read-only since a checkpoint could not be written");
+  failure_ = Error(Code::kReadOnly, "change", device_->name(),
+                   "the volume is read-only since a checkpoint could not be written");
   tree_->put_back(std::move(cut.frozen));
 }
 

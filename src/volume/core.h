@@ -170,9 +170,9 @@ class VolumeCore {
   static InodeRecord current(Inode& inode) REQUIRES(inode.mutex);
   static void show_record(Inode& inode, const InodeRecord& record) REQUIRES(inode.mutex);
   /// Commits `txn` with the inode's new record; `show` as for Store::commit().
-  Result<void> commit_inode(Inode& inode, const InodeRecord& record, Transaction& txn, Purpose purpose = Purpose::kChange,
-                            std::span<Reservation> reservations = {}, FunctionRef<void()> show = [] {})
-      REQUIRES(inode.mutex);
+  Result<void> commit_inode(
+      Inode& inode, const InodeRecord& record, Transaction& txn, Purpose purpose = Purpose::kChange,
+      std::span<Reservation> reservations = {}, FunctionRef<void()> show = [] {}) REQUIRES(inode.mutex);
 
   // directory.cc
   struct NameChange {
@@ -187,8 +187,8 @@ class VolumeCore {
   // create.cc, unlink.cc, rename.cc
   Result<void> may_add(Inode& parent, std::string_view name) REQUIRES(parent.mutex);
   Result<void> commit_inode_key(InodeNumber number, const InodeRecord& record, Transaction& txn);
-  /// Puts into `txn` the erasure of all keys of an object and the release of its frames; false, and nothing put, if they are
-  /// too many for one record.
+  /// Puts into `txn` the erasure of all keys of an object and the release of its frames; false, and nothing put, if
+  /// they are too many for one record.
   Result<bool> record_removal(InodeNumber number, size_t extents_max, Transaction& txn);
   Result<NameLoss> plan_name_loss(Inode& target, Time time, Transaction& txn) REQUIRES(target.mutex);
   /// After the commit; the target's lock is still held.
@@ -211,7 +211,8 @@ class VolumeCore {
   Result<void> write_tiny(Inode& inode, std::span<const std::byte> from, uint64_t offset) REQUIRES(inode.mutex);
   Result<void> replace_tiny(Inode& inode, std::unique_ptr<InlineData> bytes, Purpose purpose) REQUIRES(inode.mutex);
   Result<void> move_to_frames(Inode& inode) REQUIRES(inode.mutex);
-  Result<Reservation> reserve_holes(Inode& inode, uint64_t first, uint64_t end, uint64_t announced_bytes) REQUIRES(inode.mutex);
+  Result<Reservation> reserve_holes(Inode& inode, uint64_t first, uint64_t end, uint64_t announced_bytes)
+      REQUIRES(inode.mutex);
   Result<void> write_frames(Inode& inode, std::span<const std::byte> from, uint64_t offset, Reservation& reservation)
       REQUIRES(inode.mutex);
 
@@ -229,14 +230,15 @@ class VolumeCore {
   void zero_edges(Inode& inode, uint64_t start, uint64_t end) REQUIRES(inode.mutex);
   Result<void> shrink(Inode& inode, uint64_t size) REQUIRES(inode.mutex);
   Result<void> grow(Inode& inode, uint64_t size) REQUIRES(inode.mutex);
-  Result<void> allocate_step(Inode& inode, uint64_t first, uint64_t end, Reservation& reservation) REQUIRES(inode.mutex);
+  Result<void> allocate_step(Inode& inode, uint64_t first, uint64_t end, Reservation& reservation)
+      REQUIRES(inode.mutex);
   Result<uint64_t> punch_step(Inode& inode, uint64_t first, uint64_t end) REQUIRES(inode.mutex);
   /// Turns what is allocated but unwritten in frames [first, end) of the file into written zeros.
   Result<void> make_written(Inode& inode, uint64_t first, uint64_t end) REQUIRES(inode.mutex);
 
   // reap.cc
-  /// Puts into `txn` the erasure of an object's keys from `first` on, and the release of their frames, as far as one record
-  /// takes them; true if there are more.
+  /// Puts into `txn` the erasure of an object's keys from `first` on, and the release of their frames, as far as one
+  /// record takes them; true if there are more.
   Result<bool> record_dead_keys(Key first, Transaction& txn);
   Result<void> drain_dead(Inode& inode) REQUIRES(inode.mutex);
   Result<void> reap_inode(InodeRef ref);
@@ -250,12 +252,12 @@ class VolumeCore {
   std::unique_ptr<Holds> holds_;
   ViewSlots views_;
   std::unique_ptr<Store> store_;
-  std::optional<Frames> frames_;
+  std::unique_ptr<Frames> frames_;
   std::span<const std::byte> zeros_;  ///< what holes look like in a view: a mapping of the kernel's zero page
   InodeCache inodes_;
   NameCache names_;
   Mutex rename_;
-  Mutex reaping_;  ///< never waited for with a lock that reaping waits for: it only tries inodes' locks
+  Mutex reaping_;                  ///< never waited for with a lock that reaping waits for: it only tries inodes' locks
   std::array<Mutex, 64> loading_;  ///< by inode number: one thread at a time reads an inode from the tree
   Guarded<std::vector<InodeNumber>> late_times_;  ///< inodes whose times are newer than the tree's
   std::unique_ptr<Maintenance> maintenance_;

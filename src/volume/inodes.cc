@@ -147,7 +147,8 @@ std::unique_ptr<InlineData> VolumeCore::make_tiny(std::span<const std::byte> byt
 void VolumeCore::note_access(Inode& inode) {
   // relatime: only if it was changed since it was last read, or a day has passed (asked when it is opened).
   int64_t accessed = inode.accessed_ns.load(std::memory_order_relaxed);
-  if (accessed > inode.modified_ns.load(std::memory_order_relaxed)) [[likely]] return;
+  if (accessed > inode.modified_ns.load(std::memory_order_relaxed)) [[likely]]
+    return;
   set_accessed(inode, now());
 }
 
@@ -158,7 +159,8 @@ void VolumeCore::note_open(Inode& inode) {
 
 void VolumeCore::set_accessed(Inode& inode, Time time) {
   if (store_->access() == Access::kReadOnly) return;
-  inode.accessed_ns.store(std::max(time.nanoseconds, inode.modified_ns.load(std::memory_order_relaxed) + 1), std::memory_order_relaxed);
+  inode.accessed_ns.store(std::max(time.nanoseconds, inode.modified_ns.load(std::memory_order_relaxed) + 1),
+                          std::memory_order_relaxed);
   mark_times(inode);
 }
 
@@ -170,7 +172,8 @@ void VolumeCore::touch(Inode& inode, Time time) {
 
 void VolumeCore::mark_times(Inode& inode) {
   // An inode with late times stays in the cache (Inode::try_evict), so its number is enough to find it again.
-  if (inode.times_dirty.load(std::memory_order_relaxed) || inode.times_dirty.exchange(true, std::memory_order_relaxed)) return;
+  if (inode.times_dirty.load(std::memory_order_relaxed) || inode.times_dirty.exchange(true, std::memory_order_relaxed))
+    return;
   late_times_.with([&](std::vector<InodeNumber>& list) { list.push_back(inode.number); });
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What nobody can reach any more: objects without a name or user, and tails that a truncate cut off. Their extents are
-// freed in steps, each a record of its own, so that no operation and no replay is unbounded (X5). An orphan key leads to
-// them after a restart.
+// freed in steps, each a record of its own, so that no operation and no replay is unbounded (X5). An orphan key leads
+// to them after a restart.
 #include "volume/core.h"
 
 namespace dmap {

@@ -55,22 +55,23 @@ Key key_of(InodeNumber object, Kind kind, uint64_t offset) {
 }
 
 InodeBytes encode(const InodeRecord& inode) {
-  InodeMedia media{.type = static_cast<uint8_t>(inode.type),
-                   .flags = static_cast<uint8_t>((inode.has_xattrs ? kFlagXattrs : 0) | (inode.is_inline ? kFlagInline : 0)),
-                   .permissions = static_cast<uint16_t>(inode.permissions),
-                   .uid = inode.uid,
-                   .gid = inode.gid,
-                   .links = inode.links,
-                   .size = inode.size,
-                   .frames = inode.frames,
-                   .extents = inode.extents,
-                   .accessed = inode.accessed.nanoseconds,
-                   .modified = inode.modified.nanoseconds,
-                   .changed = inode.changed.nanoseconds,
-                   .born = inode.born.nanoseconds,
-                   .device = inode.device,
-                   .parent = static_cast<uint64_t>(inode.parent),
-                   .dead_from = inode.dead_from};
+  InodeMedia media{
+      .type = static_cast<uint8_t>(inode.type),
+      .flags = static_cast<uint8_t>((inode.has_xattrs ? kFlagXattrs : 0) | (inode.is_inline ? kFlagInline : 0)),
+      .permissions = static_cast<uint16_t>(inode.permissions),
+      .uid = inode.uid,
+      .gid = inode.gid,
+      .links = inode.links,
+      .size = inode.size,
+      .frames = inode.frames,
+      .extents = inode.extents,
+      .accessed = inode.accessed.nanoseconds,
+      .modified = inode.modified.nanoseconds,
+      .changed = inode.changed.nanoseconds,
+      .born = inode.born.nanoseconds,
+      .device = inode.device,
+      .parent = static_cast<uint64_t>(inode.parent),
+      .dead_from = inode.dead_from};
   InodeBytes bytes{};
   std::memcpy(bytes.data(), &media, sizeof media);
   return bytes;

@@ -59,9 +59,9 @@ struct InodeRecord {
   uint64_t frames = 0;   ///< that its extents have
   uint64_t extents = 0;  ///< how many keys of kind kExtent are alive
   Time accessed, modified, changed, born;
-  uint64_t device = 0;                 ///< st_rdev
-  InodeNumber parent{};                ///< of a directory
-  uint64_t dead_from = kNothingDead;   ///< extents from this frame of the file on are freed bit by bit (rule X5)
+  uint64_t device = 0;                ///< st_rdev
+  InodeNumber parent{};               ///< of a directory
+  uint64_t dead_from = kNothingDead;  ///< extents from this frame of the file on are freed bit by bit (rule X5)
 };
 
 inline constexpr size_t kInodeSize = 96;

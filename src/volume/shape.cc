@@ -40,8 +40,8 @@ Result<Reservation> VolumeCore::reserve(const Inode& inode, FrameCount frames, c
   }
 }
 
-int64_t VolumeCore::record_extents(Inode& inode, const ExtentVersion& before, const ExtentVersion& after, uint64_t first,
-                                   uint64_t end, Transaction& txn) {
+int64_t VolumeCore::record_extents(Inode& inode, const ExtentVersion& before, const ExtentVersion& after,
+                                   uint64_t first, uint64_t end, Transaction& txn) {
   // The tree holds exactly the map's mappings, so the keys to change are those in which the two versions differ.
   std::vector<Mapping> old_ones = mappings_around(before, first, end);
   std::vector<Mapping> new_ones = mappings_around(after, first, end);
@@ -51,7 +51,8 @@ int64_t VolumeCore::record_extents(Inode& inode, const ExtentVersion& before, co
       txn.erase(key_of(inode.number, Kind::kExtent, (old_one++)->file_frame));
     }
     bool same_key = old_one != old_ones.end() && old_one->file_frame == mapping.file_frame;
-    if (!same_key || *old_one != mapping) txn.put(key_of(inode.number, Kind::kExtent, mapping.file_frame), encode(mapping));
+    if (!same_key || *old_one != mapping)
+      txn.put(key_of(inode.number, Kind::kExtent, mapping.file_frame), encode(mapping));
     if (same_key) ++old_one;
   }
   while (old_one != old_ones.end()) txn.erase(key_of(inode.number, Kind::kExtent, (old_one++)->file_frame));
@@ -100,7 +101,8 @@ void VolumeCore::zero_old_tail(Inode& inode, uint64_t up_to) {
 }
 
 Result<void> VolumeCore::truncate(Inode& inode, Bytes size) {
-  if (size > File::kSizeMax) return fail(Code::kFileTooBig, "truncate", std::to_string(size.value), "files end below 8 EiB");
+  if (size > File::kSizeMax)
+    return fail(Code::kFileTooBig, "truncate", std::to_string(size.value), "files end below 8 EiB");
   MutexLock lock(inode.mutex);
   DMAP_TRY(writable());
   DMAP_TRY(load_extents(inode));
@@ -156,7 +158,8 @@ Result<void> VolumeCore::shrink(Inode& inode, uint64_t size) {
   edit.erase(first_dead, kFileFrames - first_dead, [](const Mapping&) {});
   bool at_once = freed.size() <= kExtentsAtOnce && inode.record.dead_from == kNothingDead;
   if (at_once) {
-    record.extents += static_cast<uint64_t>(record_extents(inode, before, edit.version(), first_dead, kFileFrames - 1, txn));
+    record.extents +=
+        static_cast<uint64_t>(record_extents(inode, before, edit.version(), first_dead, kFileFrames - 1, txn));
   } else {
     // One record cuts the tail off; its extents are freed bit by bit (X5). The extent that crosses the cut is cut now.
     freed.resize(crosses ? 1 : 0);

@@ -134,8 +134,8 @@ Store::Store(std::unique_ptr<Device> device, const OpenOptions& options)
 
 Store::~Store() = default;
 
-Result<std::unique_ptr<Store>> Store::open(std::unique_ptr<Device> device, const OpenOptions& options, HoldChecker& holds,
-                                           ViewSlots& views) {
+Result<std::unique_ptr<Store>> Store::open(std::unique_ptr<Device> device, const OpenOptions& options,
+                                           HoldChecker& holds, ViewSlots& views) {
   std::unique_ptr<Store> store(new Store(std::move(device), options));
   DMAP_TRY(store->load_root());
   DMAP_TRY(store->recover(holds, views));
@@ -159,7 +159,8 @@ Result<void> Store::begin_session() {
 
 Result<void> Store::load_root() {
   const std::string& name = device_->name();
-  if (device_->traits().frames < kVolumeFramesMin) return fail(Code::kForeign, "open", name, "it is too small to be a dmap volume");
+  if (device_->traits().frames < kVolumeFramesMin)
+    return fail(Code::kForeign, "open", name, "it is too small to be a dmap volume");
   auto superblock = decode_superblock(frame_at(*device_, kSuperblockFrame), device_->traits().frames, name);
   auto copy = decode_superblock(frame_at(*device_, kSuperblockCopyFrame), device_->traits().frames, name);
   if (!superblock && !copy) return std::unexpected(std::move(superblock).error());
@@ -170,7 +171,8 @@ Result<void> Store::load_root() {
   }
   superblock_ = *superblock;
   if (superblock_.features_read_only != 0 && options_.access == Access::kReadWrite) {
-    return fail(Code::kReadOnly, "open", name, "the volume uses features that this program can only read; open it read-only");
+    return fail(Code::kReadOnly, "open", name,
+                "the volume uses features that this program can only read; open it read-only");
   }
   std::optional<RootSlot> newest;
   for (uint64_t frame : kRootSlotFrames) {
@@ -197,15 +199,16 @@ Result<void> Store::recover(HoldChecker& holds, ViewSlots& views) {
       DMAP_TRY(nodes_->open_zone(zone, bytes, slot_.generation));
     }
     if (nodes_->maps_digest() != slot_.maps_digest) {
-      return fail(Code::kCorrupt, "open", device_->name(), "a metadata zone's map is not the one of the last checkpoint");
+      return fail(Code::kCorrupt, "open", device_->name(),
+                  "a metadata zone's map is not the one of the last checkpoint");
     }
     tree_ = std::make_unique<Tree>(DMAP_TRY(Tree::open(*nodes_, superblock_.tag(), slot_.tree)));
     zones_ = slot_.zones;
     counters_ = {.inode_next = slot_.inode_next, .inodes = slot_.inodes};
   }
   FrameCount kept{zone_frames_for(superblock_.frames.value) / 2};
-  space_ = DMAP_TRY(SpaceMap::create(kHomeDevice, superblock_.frames, FrameCount{slot_.owned_frames}, *this, holds, views,
-                                     {.kept_for_metadata = kept}));
+  space_ = DMAP_TRY(SpaceMap::create(kHomeDevice, superblock_.frames, FrameCount{slot_.owned_frames}, *this, holds,
+                                     views, {.kept_for_metadata = kept}));
   Extent fixed{make_pfn(kHomeDevice, 0), FrameCount{kJournalFrame + superblock_.journal_frames.value}};
   DMAP_TRY(space_->reserve_fixed(fixed, FixedUse::kMetadata));
   for (const Extent& zone : slot_.zones) DMAP_TRY(space_->reserve_fixed(zone, FixedUse::kMetadata));
@@ -248,7 +251,8 @@ Result<void> Store::replay_record(std::span<const std::byte> payload) {
       DMAP_TRY(space_->prepare_release(release->extent));
       space_->release(release->extent, record_state());
     } else if (auto* zone = std::get_if<AddZone>(&change)) {
-      if (!inside(zone->extent)) return fail(Code::kCorrupt, "replay", "journal record", "a metadata zone lies outside of the volume");
+      if (!inside(zone->extent))
+        return fail(Code::kCorrupt, "replay", "journal record", "a metadata zone lies outside of the volume");
       DMAP_TRY(space_->reserve_fixed(zone->extent, FixedUse::kMetadata));
       WriterLock lock(tree_lock_);
       DMAP_TRY(adopt_zone(zone->extent));

@@ -22,7 +22,9 @@ std::span<const std::byte> bytes_of_object(const T& object) {
   return std::as_bytes(std::span(&object, 1));
 }
 
-std::unexpected<Error> bad_words() { return fail(Code::kCorrupt, "replay", "journal record", "its words make no sense"); }
+std::unexpected<Error> bad_words() {
+  return fail(Code::kCorrupt, "replay", "journal record", "its words make no sense");
+}
 
 }  // namespace
 

@@ -53,7 +53,8 @@ Result<void> VolumeCore::write(Inode& inode, std::span<const std::byte> from, Of
 Result<Offset> VolumeCore::append(Inode& inode, std::span<const std::byte> from) {
   MutexLock lock(inode.mutex);
   uint64_t at = inode.record.size;
-  if (from.size() > File::kSizeMax.value - at) return fail(Code::kFileTooBig, "append", "file", "files end below 8 EiB");
+  if (from.size() > File::kSizeMax.value - at)
+    return fail(Code::kFileTooBig, "append", "file", "files end below 8 EiB");
   if (!from.empty()) DMAP_TRY(write_locked(inode, from, at));
   return Offset{at};
 }
@@ -71,7 +72,8 @@ bool VolumeCore::overwrite(Inode& inode, std::span<const std::byte> from, uint64
   }
   for (size_t done = 0; done < from.size(); done += kSectionBytes) {
     RcuReadSection section;
-    if (!store_mapped(inode, from.subspan(done, std::min<uint64_t>(from.size() - done, kSectionBytes)), offset + done)) return false;
+    if (!store_mapped(inode, from.subspan(done, std::min<uint64_t>(from.size() - done, kSectionBytes)), offset + done))
+      return false;
   }
   return true;
 }
@@ -82,7 +84,8 @@ bool VolumeCore::store_mapped(Inode& inode, std::span<const std::byte> from, uin
     Segment segment = version.find(offset >> kFrameShift);
     if (segment.reads_zero()) return false;  // a truncate or punch came between
     uint64_t length = std::min<uint64_t>(from.size(), end_byte(segment) - offset);
-    store(from.first(length), segment.pfn + FrameCount{(offset >> kFrameShift) - segment.first}, offset_in_frame(offset));
+    store(from.first(length), segment.pfn + FrameCount{(offset >> kFrameShift) - segment.first},
+          offset_in_frame(offset));
     from = from.subspan(length);
     offset += length;
   }
@@ -131,7 +134,8 @@ Result<void> VolumeCore::write_tiny(Inode& inode, std::span<const std::byte> fro
   uint64_t old_size = inode.record.size;
   bytes->size = static_cast<uint32_t>(std::max(old_size, offset + from.size()));
   bytes->bytes = {};
-  if (const InlineData* old = inode.tiny.load(std::memory_order_relaxed)) std::ranges::copy(old->span(), bytes->bytes.begin());
+  if (const InlineData* old = inode.tiny.load(std::memory_order_relaxed))
+    std::ranges::copy(old->span(), bytes->bytes.begin());
   std::ranges::copy(from, bytes->bytes.begin() + static_cast<ptrdiff_t>(offset));
   return replace_tiny(inode, std::move(bytes), Purpose::kChange);
 }
@@ -201,7 +205,8 @@ Result<Reservation> VolumeCore::reserve_holes(Inode& inode, uint64_t first, uint
   return reserve(inode, FrameCount{missing}, hint);
 }
 
-Result<void> VolumeCore::write_frames(Inode& inode, std::span<const std::byte> from, uint64_t offset, Reservation& reservation) {
+Result<void> VolumeCore::write_frames(Inode& inode, std::span<const std::byte> from, uint64_t offset,
+                                      Reservation& reservation) {
   const uint64_t end = offset + from.size();
   const uint64_t first_frame = offset >> kFrameShift;
   const uint64_t end_frame = frames_covering(Bytes{end}).value;
