@@ -27,7 +27,8 @@ class CAPABILITY("mutex") Mutex {
   std::mutex mutex_;
 };
 
-/// Writers go first: std::shared_mutex lets a stream of readers keep them out for ever. So a reader must not take it again.
+/// Writers go first: std::shared_mutex lets a stream of readers keep them out for ever. So a reader must not take it
+/// again.
 class CAPABILITY("mutex") SharedMutex {
  public:
   SharedMutex() {

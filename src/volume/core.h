@@ -219,8 +219,8 @@ class VolumeCore {
   // shape.cc
   /// For a change of `inode`, whose lock is held.
   Result<Reservation> reserve(const Inode& inode, FrameCount frames, const SpaceHint& hint);
-  /// Puts into `txn` what tells the tree of the change from `before` to `after` within file frames [first, end); returns how
-  /// many extents that adds.
+  /// Puts into `txn` what tells the tree of the change from `before` to `after` within file frames [first, end);
+  /// returns how many extents that adds.
   static int64_t record_extents(Inode& inode, const ExtentVersion& before, const ExtentVersion& after, uint64_t first,
                                 uint64_t end, Transaction& txn);
   static void map_holes(ExtentMap::Edit& edit, const ExtentVersion& before, uint64_t first, uint64_t end,

@@ -13,7 +13,8 @@ constexpr uint32_t kLinksMax = 1U << 30;
 }  // namespace
 
 Result<void> check_name(std::string_view name) {
-  if (name.size() > Volume::kNameMax) return fail(Code::kNameTooLong, "name", name.substr(0, 64), "names have up to 255 bytes");
+  if (name.size() > Volume::kNameMax)
+    return fail(Code::kNameTooLong, "name", name.substr(0, 64), "names have up to 255 bytes");
   if (!is_name(name)) return fail(Code::kInvalid, "name", name, "it cannot be a directory entry");
   return {};
 }

@@ -176,7 +176,8 @@ Result<RootSlot> decode_root_slot(std::span<const std::byte> frame, const Superb
   if (media.journal_offset >= ring || media.journal_offset % kRecordAlign != 0)
     return bad("the journal's place is outside of it");
   if (media.zones == 0 || media.zones > kZonesMax) return bad("the number of metadata zones cannot be true");
-  if (media.inode_next < 2 || media.inode_next > uint64_t{1} << 56 || media.owned_frames > superblock.frames.value) return bad("its counts cannot be true");
+  if (media.inode_next < 2 || media.inode_next > uint64_t{1} << 56 || media.owned_frames > superblock.frames.value)
+    return bad("its counts cannot be true");
 
   RootSlot slot{.generation = media.generation,
                 .tree = {.pfn = Pfn{media.tree_pfn},

@@ -42,8 +42,8 @@ Result<InodeRef> VolumeCore::inode(InodeNumber number) {
 }
 
 Result<InodeRef> VolumeCore::load_inode(InodeNumber number) {
-  // One thread at a time, so that what is put into the cache is what the tree says at that moment: an inode changes only
-  // while it is in the cache.
+  // One thread at a time, so that what is put into the cache is what the tree says at that moment: an inode changes
+  // only while it is in the cache.
   MutexLock lock(loading(number));
   for (;;) {
     {

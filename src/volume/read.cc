@@ -137,7 +137,7 @@ Result<View> VolumeCore::view(Inode& inode, Offset offset, Bytes length) {
   uint64_t at = std::min(offset.value, size);
   uint64_t left = std::min(length.value, size - at);
   if (const InlineData* tiny = inode.tiny.load(std::memory_order_acquire)) {  // acquire: as in read()
-    left = std::min<uint64_t>(left, tiny->size > at ? tiny->size - at : 0);  // it may have shrunk since
+    left = std::min<uint64_t>(left, tiny->size > at ? tiny->size - at : 0);   // it may have shrunk since
     state->copy = std::make_unique<InlineData>();
     state->copy->size = static_cast<uint32_t>(left);
     copy_tiny(*tiny, std::span(state->copy->bytes).first(left), at);

@@ -104,8 +104,8 @@ Result<void> VolumeCore::reap(InodeNumber number) {
 void VolumeCore::reap_dead(const Inode* own) {
   // One at a time, so that whoever closed the last file without a name finds it gone when this returns.
   MutexLock one(reaping_);
-  // What cannot go now (its lock is taken, no room for the record, a volume that turned read-only) is tried again in the next round, and
-  // after the next open.
+  // What cannot go now (its lock is taken, no room for the record, a volume that turned read-only) is tried again in
+  // the next round, and after the next open.
   for (InodeNumber number : maintenance_->take_dead()) {
     bool skip = own != nullptr && own->number == number;
     if (skip || !reap(number)) maintenance_->reap_in_next_round(number);

@@ -120,8 +120,7 @@ Result<Mapping> decode_extent(std::span<const std::byte> value, uint64_t file_fr
                   .birth = 0,
                   .written = (media.frames & kUnwrittenBit) == 0};
   bool sane = mapping.frames > 0 && mapping.frames <= frames_end && media.pfn <= frames_end - mapping.frames &&
-              mapping.pfn >= data.first &&
-              file_frame < kFileFrames && mapping.frames <= kFileFrames - file_frame;
+              mapping.pfn >= data.first && file_frame < kFileFrames && mapping.frames <= kFileFrames - file_frame;
   if (!sane) {
     return fail(Code::kCorrupt, "read", "extent at frame " + std::to_string(file_frame),
                 "it points at " + std::to_string(mapping.frames) + " frames from pfn " + std::to_string(media.pfn));
@@ -153,8 +152,8 @@ Result<std::vector<Dentry>> decode_dentries(std::span<const std::byte> value) {
     std::memcpy(&media, value.data(), kDentryHead);
     bool ascending = chain.empty() || media.slot > chain.back().slot;
     bool sane = media.name_size > 0 && media.name_size <= value.size() - kDentryHead && ascending &&
-                media.type <= static_cast<uint8_t>(FileType::kSocket) && media.slot < kDentrySlots && media.inode != 0 &&
-                media.inode < kInodesEnd;
+                media.type <= static_cast<uint8_t>(FileType::kSocket) && media.slot < kDentrySlots &&
+                media.inode != 0 && media.inode < kInodesEnd;
     if (!sane) return bad();
     std::string_view name(reinterpret_cast<const char*>(value.data()) + kDentryHead, media.name_size);
     if (!is_name(name)) return bad();
@@ -168,11 +167,13 @@ Result<std::vector<Dentry>> decode_dentries(std::span<const std::byte> value) {
 }
 
 bool is_name(std::string_view name) {
-  return !name.empty() && name.size() <= 255 && name != "." && name != ".." && name.find('/') == std::string_view::npos &&
-         name.find('\0') == std::string_view::npos;
+  return !name.empty() && name.size() <= 255 && name != "." && name != ".." &&
+         name.find('/') == std::string_view::npos && name.find('\0') == std::string_view::npos;
 }
 
-uint64_t hash_of(std::string_view name, uint64_t seed) { return XXH3_64bits_withSeed(name.data(), name.size(), seed) >> 8; }
+uint64_t hash_of(std::string_view name, uint64_t seed) {
+  return XXH3_64bits_withSeed(name.data(), name.size(), seed) >> 8;
+}
 
 DirectoryCookie cookie_behind(uint64_t hash, uint8_t slot) { return DirectoryCookie{(hash << 7) | (slot + 1U)}; }
 

@@ -115,7 +115,8 @@ Result<void> VolumeCore::grow(Inode& inode, uint64_t size) {
     auto bytes = std::make_unique<InlineData>();
     bytes->size = static_cast<uint32_t>(size);
     bytes->bytes = {};
-    if (const InlineData* old = inode.tiny.load(std::memory_order_relaxed)) std::ranges::copy(old->span(), bytes->bytes.begin());
+    if (const InlineData* old = inode.tiny.load(std::memory_order_relaxed))
+      std::ranges::copy(old->span(), bytes->bytes.begin());
     return replace_tiny(inode, std::move(bytes), Purpose::kChange);
   }
   DMAP_TRY(move_to_frames(inode));

@@ -232,7 +232,8 @@ Result<void> Store::recover(HoldChecker& holds, ViewSlots& views) {
 Result<void> Store::replay_record(std::span<const std::byte> payload) {
   auto reader = DMAP_TRY(TransactionReader::open(payload));
   Counters counters = reader.counters();
-  if (counters.inode_next > kInodesEnd) return fail(Code::kCorrupt, "replay", "journal record", "its counts cannot be true");
+  if (counters.inode_next > kInodesEnd)
+    return fail(Code::kCorrupt, "replay", "journal record", "its counts cannot be true");
   Extent volume{make_pfn(kHomeDevice, 0), superblock_.frames};
   auto inside = [&](const Extent& extent) {
     return volume.contains(extent.first) && extent.count <= volume.count && extent.end() <= volume.end();

@@ -243,7 +243,8 @@ Result<void> VolumeCore::write_frames(Inode& inode, std::span<const std::byte> f
       stop = std::min(stop, old_size);
       reachable.emplace_back(at, stop);
     } else {
-      store(from.subspan(at - offset, stop - at), is.pfn + FrameCount{(at >> kFrameShift) - is.first}, offset_in_frame(at));
+      store(from.subspan(at - offset, stop - at), is.pfn + FrameCount{(at >> kFrameShift) - is.first},
+            offset_in_frame(at));
     }
     at = stop;
   }

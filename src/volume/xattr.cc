@@ -61,7 +61,8 @@ Result<VolumeCore::XattrPlace> VolumeCore::find_xattr(const Inode& inode, std::s
       auto whole = [&](size_t part, const std::optional<Value>& bytes) {
         return bytes && bytes->size() == std::min(kPartSize, size - part * kPartSize);
       };
-      if (!whole(0, first)) return fail(Code::kCorrupt, "read", "extended attribute", "its first part has a wrong size");
+      if (!whole(0, first))
+        return fail(Code::kCorrupt, "read", "extended attribute", "its first part has a wrong size");
       XattrPlace place{.offset = offset, .parts = 1, .value = {}};
       auto bytes = first->subspan(sizeof head + head.name_size);
       place.value.assign(bytes.begin(), bytes.end());
