@@ -225,6 +225,8 @@ class VolumeCore {
 
   // reap.cc
   Result<bool> record_dead_extents(InodeNumber number, uint64_t from_frame, Transaction& txn);
+  /// Puts into `txn` the erasure of a bounded part of an object's keys, its inode not among them, and the release of their frames.
+  Result<void> record_some_keys(InodeNumber number, Transaction& txn);
   Result<void> drain_dead(Inode& inode) REQUIRES(inode.mutex);
   Result<void> reap_inode(InodeRef ref);
   Result<void> reap(InodeNumber number);

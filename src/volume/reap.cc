@@ -33,6 +33,29 @@ Result<bool> VolumeCore::record_dead_extents(InodeNumber number, uint64_t from_f
   return more;
 }
 
+Result<void> VolumeCore::record_some_keys(InodeNumber number, Transaction& txn) {
+  std::vector<Extent> freed;
+  DMAP_TRY(store_->read([&](const Tree& tree) -> Result<void> {
+    Cursor cursor(tree);
+    DMAP_TRY(cursor.seek_ge(key_of(number, Kind::kInode, 1)));
+    for (size_t keys = 0; keys < kExtentsAtOnce && cursor.is_on_entry(); ++keys) {
+      if (cursor.key().object != static_cast<uint64_t>(number)) break;
+      if (record_kind(cursor.key()) == Kind::kExtent) {
+        Mapping mapping = DMAP_TRY(decode_extent(cursor.value(), offset_of(cursor.key()), store_->superblock().frames.value));
+        freed.push_back({mapping.pfn, FrameCount{mapping.frames}});
+      }
+      txn.erase(cursor.key());
+      DMAP_TRY(cursor.next());
+    }
+    return {};
+  }));
+  for (const Extent& extent : freed) {
+    DMAP_TRY(store_->space().prepare_release(extent));
+    txn.release(extent);
+  }
+  return {};
+}
+
 Result<void> VolumeCore::drain_dead(Inode& inode) {
   Key orphan = key_of(kVolumeObject, Kind::kOrphan, static_cast<uint64_t>(inode.number));
   while (inode.record.dead_from != kNothingDead) {
@@ -41,7 +64,7 @@ Result<void> VolumeCore::drain_dead(Inode& inode) {
     InodeRecord record = current(inode);
     if (!more) {
       record.dead_from = kNothingDead;
-      txn.erase(orphan);
+      if (record.links > 0) txn.erase(orphan);  // else the object itself is to follow
     }
     DMAP_TRY(commit_inode(inode, record, txn, Purpose::kDelete));
   }
@@ -58,8 +81,7 @@ Result<void> VolumeCore::reap_inode(InodeRef ref) {
       bool last = DMAP_TRY(record_removal(inode.number, kExtentsAtOnce, txn));
       if (!last) {
         txn = Transaction();
-        bool more_extents = DMAP_TRY(record_dead_extents(inode.number, 0, txn));
-        if (!more_extents && txn.empty()) return fail(Code::kCorrupt, "reap", "inode", "it has too many keys");
+        DMAP_TRY(record_some_keys(inode.number, txn));
       } else {
         txn.erase(orphan);
       }

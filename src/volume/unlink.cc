@@ -50,7 +50,14 @@ Result<NameLoss> VolumeCore::plan_name_loss(Inode& target, Time time, Transactio
   loss.record.links = target.is_directory() ? 0 : loss.record.links - 1;
   if (loss.record.links == 0 && target.refs.try_kill_last()) {
     loss.killed = true;
-    if (DMAP_TRY(record_removal(target.number, kExtentsAtOnce, txn))) return loss;
+    Transaction whole = txn;
+    if (DMAP_TRY(record_removal(target.number, kExtentsAtOnce, whole))) {
+      txn = std::move(whole);
+      if (loss.record.dead_from != kNothingDead) {
+        txn.erase(key_of(kVolumeObject, Kind::kOrphan, static_cast<uint64_t>(target.number)));
+      }
+      return loss;
+    }
     target.refs.revive();
     loss.killed = false;
   }
