@@ -68,6 +68,7 @@ Result<Store::Cut> Store::cut() {
               .tree = cut.frozen.root(),
               .maps_digest = nodes_->maps_digest(),
               .journal = cut.journal,
+              .boot = host_.boot,
               .inode_next = inode_next_.load(std::memory_order_relaxed),
               .inodes = counters_.inodes,
               .owned_frames = space_->counts().owned.value,

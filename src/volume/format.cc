@@ -54,9 +54,10 @@ struct RootSlotMedia {
   uint64_t inode_next;
   uint64_t inodes;
   uint64_t owned_frames;
+  SessionMark boot;
   ZoneMedia zone[kZonesMax];
 };
-static_assert(sizeof(RootSlotMedia) == 120 + 16 * kZonesMax && sizeof(RootSlotMedia) <= kFrameSize.value);
+static_assert(sizeof(RootSlotMedia) == 136 + 16 * kZonesMax && sizeof(RootSlotMedia) <= kFrameSize.value);
 static_assert(std::has_unique_object_representations_v<RootSlotMedia>);
 
 template <typename Media>
@@ -155,6 +156,7 @@ FrameBytes encode(const RootSlot& slot, uint64_t tag) {
   media.journal_epoch = slot.journal.epoch;
   media.inode_next = slot.inode_next;
   media.inodes = slot.inodes;
+  media.boot = slot.boot;
   media.owned_frames = slot.owned_frames;
   for (size_t i = 0; i < slot.zones.size(); ++i) {
     media.zone[i] = {.first = index_of(slot.zones[i].first), .frames = slot.zones[i].count.value};
@@ -185,6 +187,7 @@ Result<RootSlot> decode_root_slot(std::span<const std::byte> frame, const Superb
                             .sequence = media.journal_sequence,
                             .chain = media.journal_chain,
                             .epoch = media.journal_epoch},
+                .boot = media.boot,
                 .inode_next = media.inode_next,
                 .inodes = media.inodes,
                 .owned_frames = media.owned_frames,

@@ -57,6 +57,7 @@ struct RootSlot {
   Root tree;
   uint64_t maps_digest = 0;   ///< NodeSpace::maps_digest() of the metadata zones
   JournalPosition journal;
+  SessionMark boot{};         ///< of the machine, when it was written; says what the records behind it are worth (J3)
   uint64_t inode_next = 2;   ///< inode numbers below are taken or were
   uint64_t inodes = 0;       ///< that exist
   uint64_t owned_frames = 0; ///< by files
