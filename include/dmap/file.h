@@ -71,10 +71,10 @@ class Pin {
 
 /// An open regular file. Move-only; closing is destruction. Must not outlive its Volume.
 /// Any thread may call anything at any time. Reads and writes of one range at the same moment are not ordered with each
-/// other (as with memory), but sizes, extents and appends are.
-/// Durability: rule J1. Where the medium takes line flushes, what returned is safe from a power cut; on sync media
-/// (ordinary files) sync() is the point; on tmpfs and memory nothing outlives the machine, a killed process loses
-/// nothing.
+/// other (as with memory), but sizes, extents and appends are. Aligned 8-byte words of a file stay whole even then,
+/// where the buffer read into is aligned as the offset is. Durability: rule J1. Where the medium takes line flushes,
+/// what returned is safe from a power cut; on sync media (ordinary files) sync() is the point; on tmpfs and memory
+/// nothing outlives the machine, a killed process loses nothing.
 class File {
  public:
   /// Files up to this size live in the metadata tree and take no frame.

@@ -9,14 +9,7 @@
 #ifndef DMAP_BASE_RCU_H_
 #define DMAP_BASE_RCU_H_
 
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define DMAP_TSAN 1
-#endif
-#endif
-#if defined(__SANITIZE_THREAD__)
-#define DMAP_TSAN 1
-#endif
+#include "base/sanitizers.h"
 
 #ifdef DMAP_TSAN
 #include <sanitizer/tsan_interface.h>

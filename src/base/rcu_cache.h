@@ -37,10 +37,11 @@
 
 namespace dmap {
 
-/// Who uses an entry, with an end: once dead it can be neither used nor revived.
+/// Who uses an entry, with an end: once dead it cannot be used, unless its killer takes that back.
 ///
 ///   0 <-> 1 <-> 2 ...      try_ref() up, unref() down
-///   0 --> dead             try_kill()
+///   0 --> dead             try_kill(), back by spare()
+///   1 --> dead             try_kill_last(), back by revive()
 class RefCount {
  public:
   explicit RefCount(uint32_t users = 0) : word_(users) {}
@@ -58,8 +59,9 @@ class RefCount {
 
   /// One user less; true if that was the last. From then on the object may go: stay in a read section to touch it.
   bool unref() {
-    // release: what this user did to the object; pairs with the acquire in try_kill()
-    uint32_t before = word_.fetch_sub(1, std::memory_order_release);
+    // release: what this user did to the object; pairs with the acquire in try_kill(), and with the one here: the last
+    // user sees what the others did
+    uint32_t before = word_.fetch_sub(1, std::memory_order_acq_rel);
     CHECK(before != 0 && before != kDead);
     return before == 1;
   }
@@ -69,6 +71,12 @@ class RefCount {
     uint32_t none = 0;
     // acquire: all that its users did comes before its destruction; pairs with the release in unref()
     return word_.compare_exchange_strong(none, kDead, std::memory_order_acquire, std::memory_order_relaxed);
+  }
+
+  /// Takes try_kill() back: it has no user and may be found again.
+  void spare() {
+    uint32_t before = word_.exchange(0, std::memory_order_release);  // release: as unref()
+    CHECK(before == kDead);
   }
 
   /// As try_kill(), for the one user there is: from 1 to dead.
@@ -186,7 +194,8 @@ class RcuCache {
 
   /// Takes out an entry that its last user has killed (RefCount::try_kill_last), without asking it. As erase(entry).
   void erase_dead(Entry* entry) {
-    size_t gone = unlink_if(bucket_of(Traits::key(*entry)), 1, [&](const Entry& other) { return &other == entry; }, Ask::kNo);
+    size_t gone =
+        unlink_if(bucket_of(Traits::key(*entry)), 1, [&](const Entry& other) { return &other == entry; }, Ask::kNo);
     CHECK(gone == 1);
   }
 

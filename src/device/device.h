@@ -33,7 +33,8 @@ struct Transfer {
   Direction direction = Direction::kRead;
 };
 
-/// Any thread may call anything at any time; stores by two threads to the same bytes need a lock of the callers'.
+/// Any thread may call anything at any time. Stores by two threads to the same bytes leave each aligned 8-byte word as
+/// one of them wrote it (base/shared_bytes.h); who wants more takes a lock.
 /// A range outside the device, or a store to a device opened read-only or to a part without an address, is a defect of
 /// the caller and a CHECK. What the world does wrong, only barrier(), submit() and map_at() can report
 /// (a medium that fails under a load or store raises SIGBUS).

@@ -9,10 +9,10 @@
 #include <utility>
 
 #include "base/bits.h"
+#include "base/memory_room.h"
+#include "base/text.h"
 #include "device/file_lock.h"
 #include "device/medium.h"
-#include "device/memory_room.h"
-#include "device/text.h"
 
 namespace dmap {
 namespace {
@@ -66,7 +66,7 @@ Result<void> check_room(int fd, const Medium& medium, Bytes size, const std::str
   }
   // hugetlbfs gives from a pool that was set aside before; all other memory must still be there.
   if (medium.kind == Medium::Kind::kMemoryFile && medium.grain == kFrameSize) {
-    return check_memory_room(more, memory_room(), kCreate, path);
+    return MemoryRoom().ask(more, kCreate, path);
   }
   return {};
 }

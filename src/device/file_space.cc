@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "device/text.h"
+#include "base/text.h"
 
 namespace dmap {
 namespace {

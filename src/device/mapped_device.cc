@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "device/mapped_device.h"
 
-#include <cstring>
 #include <utility>
 
 #include "base/check.h"
+#include "base/shared_bytes.h"
 
 namespace dmap {
 
@@ -28,7 +28,7 @@ void MappedDevice::check_inside(Bytes at, Bytes length) const { CHECK(length <= 
 
 void MappedDevice::store(Bytes at, std::span<const std::byte> from) {
   std::byte* to = target(at, from.size());
-  if (!from.empty()) std::memcpy(to, from.data(), from.size());
+  store_shared(to, from.data(), from.size());
 }
 
 void MappedDevice::store_word(Bytes at, uint64_t word) {
@@ -55,7 +55,7 @@ Result<void> MappedDevice::submit(std::span<const Transfer> transfers) {
   for (const Transfer& transfer : transfers) {
     check_inside(transfer.at, transfer.length);
     if (transfer.direction == Direction::kRead) {
-      if (transfer.length > Bytes{0}) std::memcpy(transfer.memory, data() + transfer.at.value, transfer.length.value);
+      load_shared(transfer.memory, data() + transfer.at.value, transfer.length.value);
     } else if (access_ == DeviceAccess::kReadOnly) {
       return fail(Code::kReadOnly, "write", name(), "the device was opened read-only");
     } else {

@@ -12,8 +12,8 @@
 #include <fstream>
 #include <optional>
 
+#include "base/text.h"
 #include "device/persist.h"
-#include "device/text.h"
 
 namespace dmap {
 namespace {

@@ -8,8 +8,8 @@
 
 #include "base/bits.h"
 #include "base/check.h"
-#include "device/memory_room.h"
-#include "device/text.h"
+#include "base/memory_room.h"
+#include "base/text.h"
 
 namespace dmap {
 namespace {
@@ -67,7 +67,7 @@ Result<Parts> make_huge(const std::string& label, FrameCount frames, Allocation 
 
 Result<Parts> make_small(const std::string& label, FrameCount frames, Allocation allocation) {
   if (allocation == Allocation::kReal) {
-    DMAP_TRY(check_memory_room(bytes_of(frames), memory_room(), kOperation, label));
+    DMAP_TRY(MemoryRoom().ask(bytes_of(frames), kOperation, label));
   }
   return make_parts(label, frames, kFrameSize, 0, allocation);
 }

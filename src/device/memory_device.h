@@ -21,7 +21,7 @@ enum class HugePages : uint8_t {
 /// RAM as a device (a memfd): zeroed, private to this process and its life, Persistence::kNone.
 class MemoryDevice final : public MappedDevice {
  public:
-  /// Takes the memory at once, unless sparse, after checking that there is room for it (see memory_room.h).
+  /// Takes the memory at once, unless sparse, after checking that there is room for it (see base/memory_room.h).
   /// `frames` > 0. Errors: no_memory, file_too_big (RLIMIT_FSIZE). Blocks for as long as zeroing takes.
   static Result<std::unique_ptr<MemoryDevice>> create(std::string label, FrameCount frames, HugePages huge_pages,
                                                       Allocation allocation = Allocation::kReal);

@@ -2,24 +2,18 @@
 #include "device/persist.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "base/bits.h"
+#include "base/sanitizers.h"
+#include "base/shared_bytes.h"
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
-#define DMAP_PLAIN_COPIES 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(DMAP_ASAN) || defined(DMAP_TSAN) || defined(DMAP_MSAN) || !defined(__x86_64__)
 #define DMAP_PLAIN_COPIES 1
 #endif
 
 #if defined(__x86_64__)
 #include <cpuid.h>
 #include <immintrin.h>
-#else
-#define DMAP_PLAIN_COPIES 1
 #endif
 
 namespace dmap {
@@ -27,11 +21,8 @@ namespace {
 
 #ifdef DMAP_PLAIN_COPIES
 
-void copy_plain(std::byte* to, const std::byte* from, size_t length) { std::memcpy(to, from, length); }
-void zero_plain(std::byte* to, size_t length) { std::memset(to, 0, length); }
-
-auto best_copy() { return copy_plain; }
-auto best_zero() { return zero_plain; }
+auto best_copy() { return store_shared; }
+auto best_zero() { return zero_shared; }
 
 #else
 
@@ -102,17 +93,17 @@ LineWriter::LineWriter(Persistence persistence, LineWriteBack write_back)
 void LineWriter::copy(std::byte* to, std::span<const std::byte> from) const {
   if (from.empty()) return;
   if (from.size() < streaming_min_) {
-    std::memcpy(to, from.data(), from.size());
+    store_shared(to, from.data(), from.size());
     return;
   }
   auto [head, lines, tail] = cut_at_lines(to, from.size());
   if (head > 0) {
-    std::memcpy(to, from.data(), head);
+    store_shared(to, from.data(), head);
     flush(to, head);
   }
   if (lines > 0) copy_lines_(to + head, from.data() + head, lines);
   if (tail > 0) {
-    std::memcpy(to + head + lines, from.data() + head + lines, tail);
+    store_shared(to + head + lines, from.data() + head + lines, tail);
     flush(to + head + lines, tail);
   }
   if (write_back_ == LineWriteBack::kNone) store_fence();
@@ -121,17 +112,17 @@ void LineWriter::copy(std::byte* to, std::span<const std::byte> from) const {
 void LineWriter::zero(std::byte* to, size_t length) const {
   if (length == 0) return;
   if (length < streaming_min_) {
-    std::memset(to, 0, length);
+    zero_shared(to, length);
     return;
   }
   auto [head, lines, tail] = cut_at_lines(to, length);
   if (head > 0) {
-    std::memset(to, 0, head);
+    zero_shared(to, head);
     flush(to, head);
   }
   if (lines > 0) zero_lines_(to + head, lines);
   if (tail > 0) {
-    std::memset(to + head + lines, 0, tail);
+    zero_shared(to + head + lines, tail);
     flush(to + head + lines, tail);
   }
   if (write_back_ == LineWriteBack::kNone) store_fence();

@@ -28,8 +28,8 @@ enum class LineWriteBack : uint8_t { kClwb, kClflushopt, kClflush, kNone };
 LineWriteBack best_line_write_back();
 
 /// Puts bytes into mapped memory of one kind. A value without state to share: any thread, any time.
-/// Under AddressSanitizer, ThreadSanitizer and MemorySanitizer, which do not see into streaming stores, it copies
-/// with memcpy and memset, so that overflows and races are found.
+/// Aligned 8-byte words stay whole, as base/shared_bytes.h has it. Under the sanitizers, which do not see into
+/// streaming stores, it copies as that does, so that overflows and races are found.
 class LineWriter {
  public:
   /// `write_back` is what the CPU can do, `persistence` what the medium asks.

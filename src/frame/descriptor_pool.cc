@@ -8,7 +8,7 @@
 
 #include "base/bits.h"
 #include "base/check.h"
-#include "frame/words.h"
+#include "base/text.h"
 
 namespace dmap {
 namespace {
@@ -31,7 +31,7 @@ DescriptorPool::DescriptorPool(Options options, SparseMemory memory)
 Result<std::unique_ptr<DescriptorPool>> DescriptorPool::create(Options options) {
   bool whole_pages = options.grant.value >= kFrameSize.value && options.grant.value % kFrameSize.value == 0;
   if (!whole_pages || options.budget > kBudgetMax) {
-    return fail(Code::kInvalid, "create descriptor pool", in_words(options.budget),
+    return fail(Code::kInvalid, "create descriptor pool", text_of(options.budget),
                 "the budget is at most 128 GiB and grants are multiples of 4 KiB");
   }
   Bytes chunks = options.grant * (options.budget.value / options.grant.value);
@@ -80,7 +80,7 @@ Result<void> DescriptorPool::charge(Bytes size) {
     DMAP_TRY(check_budget(state, size));
     if (state.asked < size) {
       Bytes step = std::max(size, kChargeStep);
-      DMAP_TRY(options_.room.ask(step));
+      DMAP_TRY(options_.room.ask(step, "populate", "descriptors"));
       state.asked = step;
     }
     state.asked -= size;
@@ -109,8 +109,8 @@ Result<void> DescriptorPool::check_budget(const State& state, Bytes more) const 
   Bytes used = state.granted + state.charged;
   if (used + more <= options_.budget) return {};
   return fail(
-      Code::kNoDescriptors, "grant", in_words(more),
-      "budget " + in_words(options_.budget) + ", " + in_words(used) + " in use; see OpenOptions::descriptor_memory");
+      Code::kNoDescriptors, "grant", text_of(more),
+      "budget " + text_of(options_.budget) + ", " + text_of(used) + " in use; see OpenOptions::descriptor_memory");
 }
 
 Result<size_t> DescriptorPool::chunk_with_free_block(State& state) {
@@ -132,7 +132,7 @@ Result<size_t> DescriptorPool::chunk_with_free_block(State& state) {
 
 Result<void> DescriptorPool::grant(State& state, size_t number) {
   Bytes place = place_of_chunk(number);
-  DMAP_TRY(options_.room.ask(options_.grant));
+  DMAP_TRY(options_.room.ask(options_.grant, "populate", "descriptors"));
   DMAP_TRY(memory_.allow(place, options_.grant, PROT_READ | PROT_WRITE));
   if (auto there = memory_.populate(place, options_.grant); !there) {
     memory_.release(place, options_.grant);

@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "base/guarded.h"
+#include "base/memory_room.h"
 #include "dmap/result.h"
 #include "dmap/types.h"
-#include "frame/memory_room.h"
 #include "frame/page.h"
 #include "frame/sparse_memory.h"
 

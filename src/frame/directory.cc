@@ -6,7 +6,7 @@
 
 #include "base/bits.h"
 #include "base/check.h"
-#include "frame/words.h"
+#include "base/text.h"
 
 namespace dmap {
 namespace {
@@ -32,7 +32,7 @@ Directory::Directory(DeviceNumber device, FrameCount frames, DescriptorPool& poo
 Result<std::unique_ptr<Directory>> Directory::create(DeviceNumber device, FrameCount frames, DescriptorPool& pool) {
   constexpr FrameCount kFramesMax{uint64_t{1} << 40};  // 4 PiB: 128 GiB of addresses
   if (frames > kFramesMax) {
-    return fail(Code::kTooBig, "attach device", in_words(bytes_of(frames)), "at most 4 PiB per device");
+    return fail(Code::kTooBig, "attach device", text_of(bytes_of(frames)), "at most 4 PiB per device");
   }
   uint64_t regions = (frames.value + kRegionFrames - 1) / kRegionFrames;
   Bytes region_bytes = whole_frames(regions);

@@ -129,7 +129,7 @@ FrameTable::Statistics FrameTable::statistics() const {
 }
 
 Result<void> FrameTable::check_invariants() const {
-  rcu_barrier_all();  // what waits for a grace period is back in the pool
+  wait_for_closing();  // what waits for a grace period is back in the pool, and no region is between two states
   uint64_t blocks = 0;
   Result<void> sound;
   std::unordered_set<uint64_t> queued;

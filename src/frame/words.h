@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Sizes, frames and extents as error messages show them.
+// Frames and extents, as error messages show them.
 #ifndef DMAP_FRAME_WORDS_H_
 #define DMAP_FRAME_WORDS_H_
 
@@ -10,8 +10,6 @@
 
 namespace dmap {
 
-/// "64 MiB", "12288 B": the largest unit that divides it.
-std::string in_words(Bytes size);
 /// "frame 2:512": device, index.
 std::string in_words(Pfn pfn);
 /// "frames 2:[512, 1024)".

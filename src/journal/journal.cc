@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <utility>
 
 #include "base/check.h"
 #include "base/crc32c.h"
@@ -22,13 +21,8 @@ std::span<const std::byte> ring_of(const Device& device, const JournalRegion& re
   return {device.data() + region.at.value, region.size.value};
 }
 
-SessionMark mark_in(const Record& session) {
-  SessionMark mark;
-  std::memcpy(&mark, session.payload.data(), sizeof mark);
-  return mark;
-}
-
-bool same_boot(const SessionMark& a, const SessionMark& b) { return a == b && a != SessionMark{}; }
+/// A machine that cannot name its boots leaves zeros, which tell nothing.
+bool is_same_boot(const SessionMark& a, const SessionMark& b) { return a == b && a != SessionMark{}; }
 
 /// How much of what lies behind `start` counts, found by one pass over the headers before anything is applied.
 struct Counted {
@@ -37,36 +31,34 @@ struct Counted {
 };
 
 Counted count_records(std::span<const std::byte> ring, JournalPosition at, uint32_t seed, bool unordered,
-                      const Boots& boots) {
+                      const SessionMark& boot) {
   Counted found;
-  SessionMark session = boots.start;
   uint64_t marked = at.sequence;
   const uint64_t first = at.sequence;
   while (auto record = record_at(ring, at, seed)) {
     ++found.intact;
-    if (record->header.kind == RecordKind::kSession) {
-      SessionMark before = std::exchange(session, mark_in(*record));
-      // An open in another boot cut the journal at the last marker and wrote its session there, over the marker itself
-      // perhaps: so all before this record is durable.
-      if (!same_boot(session, before)) marked = at.sequence;
-    }
     if (record->header.kind == RecordKind::kMarker) std::memcpy(&marked, record->payload.data(), sizeof marked);
-    at = behind(*record, at, ring.size());
+    JournalPosition next = behind(*record, at, ring.size());
+    // A boot's first session was begun where an open cut the journal, over the marker itself perhaps: so all that lies
+    // before it is durable.
+    if (record->header.kind == RecordKind::kSession && !is_same_boot(next.session, at.session)) marked = at.sequence;
+    at = next;
     if (found.intact > ring.size() / kRecordAlign) break;  // a chain cannot be longer than the ring
   }
   // Every session behind the last marker ran in the boot of the last session: that one decides.
-  bool all = !unordered || same_boot(session, boots.now);
-  found.records = all ? found.intact : std::min(found.intact, std::max(marked, first) - first);
+  bool same_boot = is_same_boot(at.session, boot);
+  found.records = !unordered || same_boot ? found.intact : std::min(found.intact, std::max(marked, first) - first);
   return found;
 }
 
 }  // namespace
 
 Result<ReplayEnd> replay(const Device& device, const JournalRegion& region, const JournalPosition& start,
-                         const Boots& boots, const std::function<Result<void>(std::span<const std::byte>)>& apply) {
+                         const SessionMark& boot,
+                         const std::function<Result<void>(std::span<const std::byte>)>& apply) {
   auto ring = ring_of(device, region);
   bool unordered = device.traits().persistence == Persistence::kSync;
-  auto [records, intact] = count_records(ring, start, region.volume_seed, unordered, boots);
+  auto [records, intact] = count_records(ring, start, region.volume_seed, unordered, boot);
   ReplayEnd end{.position = start, .operations = 0, .discarded = intact - records};
   for (uint64_t i = 0; i < records; ++i) {
     auto record = record_at(ring, end.position, region.volume_seed);

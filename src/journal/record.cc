@@ -35,10 +35,13 @@ std::optional<Record> record_at(std::span<const std::byte> ring, const JournalPo
 JournalPosition behind(const Record& record, const JournalPosition& at, uint64_t ring_size) {
   uint64_t end = at.offset + record_size(record.header.length);
   bool wraps = record.header.kind == RecordKind::kWrap || end == ring_size;
+  SessionMark session = at.session;
+  if (record.header.kind == RecordKind::kSession) std::memcpy(&session, record.payload.data(), sizeof session);
   return {.offset = wraps ? 0 : end,
           .sequence = at.sequence + 1,
           .chain = record.header.checksum,
-          .epoch = record.header.epoch};
+          .epoch = record.header.epoch,
+          .session = session};
 }
 
 }  // namespace dmap

@@ -93,7 +93,8 @@ class Checker {
       auto census = tree.check([&](const Error& error) { find({}, "", error.message()); },
                                [&](Key key, Value value) {
                                  meet(key, value);
-                                 if (options_.progress && ++entries % 4096 == 0) options_.progress(entries, tree.entries());
+                                 if (options_.progress && ++entries % 4096 == 0)
+                                   options_.progress(entries, tree.entries());
                                });
       report_.tree_nodes = census.nodes;
       return 0;
@@ -179,7 +180,9 @@ class Checker {
     const InodeRecord& record = *record_;
     if (record.links == 0) return;  // about to vanish, perhaps half gone already
     auto says = [&](const char* what, uint64_t there, uint64_t said) {
-      if (there != said) find_in(object_, std::string(what) + ": " + std::to_string(there) + " found, the inode says " + std::to_string(said));
+      if (there != said)
+        find_in(object_,
+                std::string(what) + ": " + std::to_string(there) + " found, the inode says " + std::to_string(said));
     };
     says("extents", extents_, record.extents);
     says("frames", frames_, record.frames);
@@ -193,20 +196,25 @@ class Checker {
   void check_frames() {
     owned_.for_each_extent([&](Extent extent) {
       auto known = core_.store().space().prepare_release(extent);
-      if (!known) find(extent.first, "", "a file has frames that the space map gives to nobody: " + known.error().message());
+      if (!known)
+        find(extent.first, "", "a file has frames that the space map gives to nobody: " + known.error().message());
     });
     uint64_t mapped = core_.store().space().counts().owned.value;
     if (mapped != owned_frames_) {
-      find({}, "", "the space map has " + std::to_string(mapped) + " frames owned by files, the files have " + std::to_string(owned_frames_));
+      find({}, "",
+           "the space map has " + std::to_string(mapped) + " frames owned by files, the files have " +
+               std::to_string(owned_frames_));
     }
     uint64_t live = core_.store().live_nodes();
     if (live != report_.tree_nodes) {
-      find({}, "", "the metadata zones have " + std::to_string(live) + " nodes in use, the tree has " + std::to_string(report_.tree_nodes));
+      find({}, "",
+           "the metadata zones have " + std::to_string(live) + " nodes in use, the tree has " +
+               std::to_string(report_.tree_nodes));
     }
   }
 
   void check_names() {
-    std::ranges::stable_sort(names_, {}, &Named::child);
+    std::ranges::sort(names_, {}, [](const Named& name) { return std::pair(name.child, name.directory); });
     std::unordered_map<uint64_t, uint64_t> subdirectories;
     for (const Named& name : names_) {
       if (name.type == FileType::kDirectory) ++subdirectories[static_cast<uint64_t>(name.directory)];
@@ -216,9 +224,11 @@ class Checker {
       while (name != names_.end() && name->child < inode.number) dangling(*name++);
       uint64_t names = 0;
       for (; name != names_.end() && name->child == inode.number; ++name, ++names) {
-        if (name->type != inode.type) find({}, path_of(inode.number), text_of(inode.number) + ": a directory entry has another type");
+        if (name->type != inode.type)
+          find({}, path_of(inode.number), text_of(inode.number) + ": a directory entry has another type");
         bool parent_differs = inode.type == FileType::kDirectory && name->directory != inode.parent;
-        if (parent_differs) find({}, path_of(inode.number), text_of(inode.number) + ": it names another directory as its parent");
+        if (parent_differs)
+          find({}, path_of(inode.number), text_of(inode.number) + ": it names another directory as its parent");
       }
       check_links(inode, names, subdirectories[static_cast<uint64_t>(inode.number)]);
     }
@@ -240,7 +250,8 @@ class Checker {
     bool is_root = inode.number == kRootInode;
     bool is_directory = inode.type == FileType::kDirectory;
     uint64_t expected = is_directory ? 2 + subdirectories : names;
-    if (inode.links != expected) wrong("links: " + std::to_string(expected) + " found, the inode says " + std::to_string(inode.links));
+    if (inode.links != expected)
+      wrong("links: " + std::to_string(expected) + " found, the inode says " + std::to_string(inode.links));
     if (names == 0 && !is_root) wrong("no name leads to it");
     if (is_directory && names > 1) wrong("a directory with several names");
   }
@@ -270,10 +281,12 @@ class Checker {
 
   void check_counts() {
     if (report_.inodes != report_.usage.inodes) {
-      find({}, "", std::to_string(report_.inodes) + " inodes found, the volume says " + std::to_string(report_.usage.inodes));
+      find({}, "",
+           std::to_string(report_.inodes) + " inodes found, the volume says " + std::to_string(report_.usage.inodes));
     }
     for (InodeNumber orphan : orphans_) {
-      if (!std::ranges::binary_search(seen_, orphan, {}, &Seen::number)) find({}, "", text_of(orphan) + ": it is to vanish and not there");
+      if (!std::ranges::binary_search(seen_, orphan, {}, &Seen::number))
+        find({}, "", text_of(orphan) + ": it is to vanish and not there");
     }
   }
 

@@ -22,7 +22,7 @@ constexpr size_t kThawBatch = 512;
 
 }  // namespace
 
-Result<void> Store::checkpoint() {
+Result<void> Store::take_checkpoint() {
   MutexLock one(checkpoint_mutex_);
   MutexLock syncing(sync_mutex_);
   std::optional<Cut> cut;
@@ -42,6 +42,18 @@ Result<void> Store::checkpoint() {
   }
   if (barrier) std::move(*barrier).durable();
   finish(*cut);
+  return {};
+}
+
+Result<void> Store::checkpoint() {
+  DMAP_TRY(take_checkpoint());
+  // With the old nodes' frames back: is there room for as much again? If not, better now than in somebody's way.
+  bool scarce = false;
+  {
+    ReaderLock lock(tree_lock_);
+    scarce = nodes_->counts().available < nodes_->counts().usable / 3;
+  }
+  if (scarce) DMAP_TRY(add_zone());
   return {};
 }
 
@@ -68,7 +80,6 @@ Result<Store::Cut> Store::cut() {
               .tree = cut.frozen.root(),
               .maps_digest = nodes_->maps_digest(),
               .journal = cut.journal,
-              .boot = host_.boot,
               .inode_next = inode_next_.load(std::memory_order_relaxed),
               .inodes = counters_.inodes,
               .owned_frames = space_->counts().owned.value,

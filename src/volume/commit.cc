@@ -28,10 +28,9 @@ Result<void> Store::usable() const {
 }
 
 uint64_t Store::node_frames_for(const Transaction& transaction) const {
-  // An operation changes a few keys all over the tree, each with its path, and perhaps a long run of neighbours (extents,
-  // parts of an attribute), whose leaves are paid for by what they hold: at worst a third full, written or emptied.
-  uint64_t scattered = std::min<uint64_t>(transaction.key_changes(), 8);
-  return scattered * (tree_->node_frames_max_per_change() + 2) + 2 * transaction.size() / 1024;
+  // Each area has its path. A long run of neighbours (extents, parts of an attribute) has leaves besides, which are paid for
+  // by what they hold: at worst a third full, written or emptied.
+  return transaction.key_areas() * (tree_->node_frames_max_per_change() + 2) + 2 * transaction.size() / 1024;
 }
 
 uint64_t Store::node_frames_reserve() const { return nodes_->counts().usable / 8; }
@@ -130,7 +129,7 @@ void Store::note_groups(const Transaction& transaction) {
 void Store::note_pressure() {
   uint64_t budget = frames_within(options_.dirty_nodes).value;
   bool pressing = is_pressing(journal_->used().value, journal_->size().value) || is_pressing(tree_->dirty_nodes(), budget) ||
-                  nodes_->counts().available < nodes_->counts().usable / 4;
+                  (nodes_->counts().available < node_frames_reserve() * 3 / 2 && tree_->dirty_nodes() > budget / 64);
   wants_checkpoint_.store(pressing, std::memory_order_relaxed);  // relaxed: a hint for the background
 }
 

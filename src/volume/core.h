@@ -181,10 +181,11 @@ class VolumeCore {
   // create.cc, unlink.cc, rename.cc
   Result<void> may_add(Inode& parent, std::string_view name) REQUIRES(parent.mutex);
   Result<void> commit_inode_key(InodeNumber number, const InodeRecord& record, Transaction& txn);
-  /// Puts into `txn` the erasure of all keys of an object and the release of its frames; false, with `txn` spoilt, if it has
-  /// too many extents for one record.
+  /// Puts into `txn` the erasure of all keys of an object and the release of its frames; false, and nothing put, if they are
+  /// too many for one record.
   Result<bool> record_removal(InodeNumber number, size_t extents_max, Transaction& txn);
   Result<NameLoss> plan_name_loss(Inode& target, Time time, Transaction& txn) REQUIRES(target.mutex);
+  /// After the commit; the target's lock is still held.
   void complete_name_loss(NameLoss&& loss, InodeRef& ref);
   Result<bool> unlink_found(const Resolved& resolved, InodeRef& parent, InodeRef& target);
   Result<bool> is_inside(InodeNumber directory, InodeNumber ancestor);
@@ -196,7 +197,9 @@ class VolumeCore {
   Result<XattrPlace> find_xattr(const Inode& inode, std::string_view name);
 
   // write.cc
+  /// Stores over bytes that are there, without the lock; false if some of them are not in frames yet.
   bool overwrite(Inode& inode, std::span<const std::byte> from, uint64_t offset);
+  bool store_mapped(Inode& inode, std::span<const std::byte> from, uint64_t offset);
   void store(std::span<const std::byte> from, Pfn pfn, uint64_t within);
   Result<void> write_locked(Inode& inode, std::span<const std::byte> from, uint64_t offset) REQUIRES(inode.mutex);
   Result<void> write_tiny(Inode& inode, std::span<const std::byte> from, uint64_t offset) REQUIRES(inode.mutex);
@@ -225,9 +228,9 @@ class VolumeCore {
   Result<void> make_written(Inode& inode, uint64_t first, uint64_t end) REQUIRES(inode.mutex);
 
   // reap.cc
-  Result<bool> record_dead_extents(InodeNumber number, uint64_t from_frame, Transaction& txn);
-  /// Puts into `txn` the erasure of a bounded part of an object's keys, its inode not among them, and the release of their frames.
-  Result<void> record_some_keys(InodeNumber number, Transaction& txn);
+  /// Puts into `txn` the erasure of an object's keys from `first` on, and the release of their frames, as far as one record
+  /// takes them; true if there are more.
+  Result<bool> record_dead_keys(Key first, Transaction& txn);
   Result<void> drain_dead(Inode& inode) REQUIRES(inode.mutex);
   Result<void> reap_inode(InodeRef ref);
   Result<void> reap(InodeNumber number);
@@ -244,6 +247,7 @@ class VolumeCore {
   InodeCache inodes_;
   NameCache names_;
   Mutex rename_;
+  Mutex reaping_;  ///< never waited for with a lock that reaping waits for: it only tries inodes' locks
   std::array<Mutex, 64> loading_;  ///< by inode number: one thread at a time reads an inode from the tree
   Guarded<std::vector<InodeNumber>> late_times_;  ///< inodes whose times are newer than the tree's
   std::unique_ptr<Maintenance> maintenance_;

@@ -54,7 +54,7 @@ struct RootSlotMedia {
   uint64_t inode_next;
   uint64_t inodes;
   uint64_t owned_frames;
-  SessionMark boot;
+  SessionMark journal_session;
   ZoneMedia zone[kZonesMax];
 };
 static_assert(sizeof(RootSlotMedia) == 136 + 16 * kZonesMax && sizeof(RootSlotMedia) <= kFrameSize.value);
@@ -156,8 +156,8 @@ FrameBytes encode(const RootSlot& slot, uint64_t tag) {
   media.journal_epoch = slot.journal.epoch;
   media.inode_next = slot.inode_next;
   media.inodes = slot.inodes;
-  media.boot = slot.boot;
   media.owned_frames = slot.owned_frames;
+  media.journal_session = slot.journal.session;
   for (size_t i = 0; i < slot.zones.size(); ++i) {
     media.zone[i] = {.first = index_of(slot.zones[i].first), .frames = slot.zones[i].count.value};
   }
@@ -186,8 +186,8 @@ Result<RootSlot> decode_root_slot(std::span<const std::byte> frame, const Superb
                 .journal = {.offset = media.journal_offset,
                             .sequence = media.journal_sequence,
                             .chain = media.journal_chain,
-                            .epoch = media.journal_epoch},
-                .boot = media.boot,
+                            .epoch = media.journal_epoch,
+                            .session = media.journal_session},
                 .inode_next = media.inode_next,
                 .inodes = media.inodes,
                 .owned_frames = media.owned_frames,

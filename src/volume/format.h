@@ -47,7 +47,8 @@ struct Superblock {
   uint64_t features_read_only = 0;     ///< unknown ones: may be read, not written
   uint64_t features_incompatible = 0;  ///< unknown ones: not to be opened
 
-  /// Mixed into every checksum, and stored in every node, so that a frame of another volume is never taken for ours.
+  /// Stored in every node, zone map and root slot, and the seed of the journal's checksums, so that a frame of another
+  /// volume is never taken for ours.
   [[nodiscard]] uint64_t tag() const;
 };
 
@@ -57,7 +58,6 @@ struct RootSlot {
   Root tree;
   uint64_t maps_digest = 0;   ///< NodeSpace::maps_digest() of the metadata zones
   JournalPosition journal;
-  SessionMark boot{};         ///< of the machine, when it was written; says what the records behind it are worth (J3)
   uint64_t inode_next = 2;   ///< inode numbers below are taken or were
   uint64_t inodes = 0;       ///< that exist
   uint64_t owned_frames = 0; ///< by files

@@ -28,8 +28,14 @@ void Inode::show_tiny(std::unique_ptr<InlineData> bytes) {
 }
 
 bool Inode::try_evict() {
-  bool newer = times_dirty.load(std::memory_order_relaxed) || nameless.load(std::memory_order_relaxed);
-  return !newer && refs.try_kill();
+  // relaxed: a user who lets go after this look is met by try_kill(), or by the second look
+  if (times_dirty.load(std::memory_order_relaxed) || nameless.load(std::memory_order_relaxed)) return false;
+  if (!refs.try_kill()) return false;
+  // Its last user may have set times since; try_kill() has acquired what users did. (One who took away its last name
+  // has queued it, and it is found in the tree.)
+  if (!times_dirty.load(std::memory_order_relaxed)) return true;
+  refs.spare();
+  return false;
 }
 
 void InodeRef::let_go(Inode& inode) { inode.core.let_go(inode); }

@@ -74,11 +74,10 @@ Result<InodeRef> VolumeCore::inode(At at, Follow follow) {
 }
 
 void VolumeCore::let_go(Inode& inode) {
-  // Inside a section: once the count is zero the object may go.
+  // Inside a section: once the count is zero the object may go. The name is asked for after that: who took it away may
+  // have let go between, and left the reaping to us. relaxed: unref() has acquired what the others did
   RcuReadSection section;
-  InodeNumber number = inode.number;
-  bool nameless = inode.nameless.load(std::memory_order_relaxed);
-  if (inode.refs.unref() && nameless) maintenance_->reap_later(number);
+  if (inode.refs.unref() && inode.nameless.load(std::memory_order_relaxed)) maintenance_->reap_later(inode.number);
 }
 
 Result<void> VolumeCore::ensure_loaded(Inode& inode) {

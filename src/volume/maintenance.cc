@@ -34,6 +34,11 @@ void Maintenance::reap_later(InodeNumber number) {
   woken_.notify_one();
 }
 
+void Maintenance::reap_in_next_round(InodeNumber number) {
+  MutexLock lock(mutex_);
+  dead_.push_back(number);
+}
+
 std::vector<InodeNumber> Maintenance::take_dead() {
   MutexLock lock(mutex_);
   return std::exchange(dead_, {});

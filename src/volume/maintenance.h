@@ -28,6 +28,8 @@ class Maintenance {
 
   /// Queues an inode to be reaped, and wakes the thread. Safe in read sections; allocates.
   void reap_later(InodeNumber number);
+  /// As reap_later(), without waking the thread.
+  void reap_in_next_round(InodeNumber number);
   /// What was queued.
   std::vector<InodeNumber> take_dead();
 

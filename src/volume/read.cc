@@ -4,12 +4,13 @@
 //
 // A reader loads `size`, then `tiny`, then the extent map. A writer that grows a file shows the map first, then takes
 // `tiny` away, then stores `size`: so whoever sees the new size sees what lies below it. A writer that shrinks a file
-// stores `size` first; a reader in between may find a hole where its older size promised bytes, which reads as zeros, as
-// if it had come after a truncate and an extension. Frames that leave the map keep their bytes until the reader's
+// stores `size` first; a reader in between may find a hole where its older size promised bytes, which reads as zeros,
+// as if it had come after a truncate and an extension. Frames that leave the map keep their bytes until the reader's
 // section closes, because they are not reused before a grace period has passed (X2).
 #include <algorithm>
 #include <cstring>
 
+#include "base/shared_bytes.h"
 #include "dmap/file.h"
 #include "volume/core.h"
 
@@ -42,7 +43,7 @@ void copy_frames(const Device& device, const ExtentVersion& version, std::span<s
     if (segment.reads_zero()) {
       std::memset(into.data(), 0, length);
     } else {
-      std::memcpy(into.data(), device.address(place_within(segment, offset)), length);
+      load_shared(into.data(), device.address(place_within(segment, offset)), length);
     }
     into = into.subspan(length);
     offset += length;
@@ -77,7 +78,8 @@ Result<Offset> VolumeCore::seek(Inode& inode, Offset offset, SegmentKind wanted)
   DMAP_TRY(ensure_loaded(inode));
   RcuReadSection section;
   uint64_t size = inode.size.load(std::memory_order_acquire);  // acquire: as in read()
-  if (offset.value >= size) return fail(Code::kOutOfRange, "seek", "offset " + std::to_string(offset.value), "it is behind the end");
+  if (offset.value >= size)
+    return fail(Code::kOutOfRange, "seek", "offset " + std::to_string(offset.value), "it is behind the end");
   bool for_data = wanted == SegmentKind::kWritten;
   if (inode.tiny.load(std::memory_order_acquire) != nullptr) {  // acquire: as in read()
     return for_data ? offset : Offset{size};
@@ -86,7 +88,8 @@ Result<Offset> VolumeCore::seek(Inode& inode, Offset offset, SegmentKind wanted)
   uint64_t frame = offset.value >> kFrameShift;
   uint64_t there = for_data ? version.next_data(frame) : version.next_hole(frame);
   uint64_t at = there >= kFileFrames ? size : std::max(offset.value, there << kFrameShift);
-  if (at >= size && for_data) return fail(Code::kOutOfRange, "seek", "offset " + std::to_string(offset.value), "no data follows");
+  if (at >= size && for_data)
+    return fail(Code::kOutOfRange, "seek", "offset " + std::to_string(offset.value), "no data follows");
   return Offset{std::min(at, size)};
 }
 
@@ -119,7 +122,8 @@ View& View::operator=(View&&) noexcept = default;
 View::~View() = default;
 
 std::span<const std::span<const std::byte>> View::pieces() const {
-  return state_ ? std::span<const std::span<const std::byte>>(state_->pieces) : std::span<const std::span<const std::byte>>();
+  return state_ ? std::span<const std::span<const std::byte>>(state_->pieces)
+                : std::span<const std::span<const std::byte>>();
 }
 
 Bytes View::size() const { return state_ ? state_->size : Bytes{}; }

@@ -8,19 +8,21 @@
 namespace dmap {
 namespace {
 
-constexpr size_t kExtentsAtOnce = 256;
+constexpr size_t kKeysAtOnce = 256;
 
 }  // namespace
 
-Result<bool> VolumeCore::record_dead_extents(InodeNumber number, uint64_t from_frame, Transaction& txn) {
+Result<bool> VolumeCore::record_dead_keys(Key first, Transaction& txn) {
   std::vector<Extent> freed;
   bool more = DMAP_TRY(store_->read([&](const Tree& tree) -> Result<bool> {
     Cursor cursor(tree);
-    DMAP_TRY(cursor.seek_ge(key_of(number, Kind::kExtent, from_frame)));
-    while (cursor.is_on_entry() && cursor.key() <= last_key(number, Kind::kExtent)) {
-      if (freed.size() == kExtentsAtOnce) return true;
-      Mapping mapping = DMAP_TRY(decode_extent(cursor.value(), offset_of(cursor.key()), store_->superblock().frames.value));
-      freed.push_back({mapping.pfn, FrameCount{mapping.frames}});
+    DMAP_TRY(cursor.seek_ge(first));
+    for (size_t keys = 0; cursor.is_on_entry() && cursor.key().object == first.object; ++keys) {
+      if (keys == kKeysAtOnce) return true;
+      if (record_kind(cursor.key()) == Kind::kExtent) {
+        Mapping mapping = DMAP_TRY(decode_extent(cursor.value(), offset_of(cursor.key()), store_->superblock().frames.value));
+        freed.push_back({mapping.pfn, FrameCount{mapping.frames}});
+      }
       txn.erase(cursor.key());
       DMAP_TRY(cursor.next());
     }
@@ -33,38 +35,15 @@ Result<bool> VolumeCore::record_dead_extents(InodeNumber number, uint64_t from_f
   return more;
 }
 
-Result<void> VolumeCore::record_some_keys(InodeNumber number, Transaction& txn) {
-  std::vector<Extent> freed;
-  DMAP_TRY(store_->read([&](const Tree& tree) -> Result<void> {
-    Cursor cursor(tree);
-    DMAP_TRY(cursor.seek_ge(key_of(number, Kind::kInode, 1)));
-    for (size_t keys = 0; keys < kExtentsAtOnce && cursor.is_on_entry(); ++keys) {
-      if (cursor.key().object != static_cast<uint64_t>(number)) break;
-      if (record_kind(cursor.key()) == Kind::kExtent) {
-        Mapping mapping = DMAP_TRY(decode_extent(cursor.value(), offset_of(cursor.key()), store_->superblock().frames.value));
-        freed.push_back({mapping.pfn, FrameCount{mapping.frames}});
-      }
-      txn.erase(cursor.key());
-      DMAP_TRY(cursor.next());
-    }
-    return {};
-  }));
-  for (const Extent& extent : freed) {
-    DMAP_TRY(store_->space().prepare_release(extent));
-    txn.release(extent);
-  }
-  return {};
-}
-
 Result<void> VolumeCore::drain_dead(Inode& inode) {
   Key orphan = key_of(kVolumeObject, Kind::kOrphan, static_cast<uint64_t>(inode.number));
   while (inode.record.dead_from != kNothingDead) {
     Transaction txn;
-    bool more = DMAP_TRY(record_dead_extents(inode.number, inode.record.dead_from, txn));
+    bool more = DMAP_TRY(record_dead_keys(key_of(inode.number, Kind::kExtent, inode.record.dead_from), txn));
     InodeRecord record = current(inode);
     if (!more) {
       record.dead_from = kNothingDead;
-      if (record.links > 0) txn.erase(orphan);  // else the object itself is to follow
+      txn.erase(orphan);
     }
     DMAP_TRY(commit_inode(inode, record, txn, Purpose::kDelete));
   }
@@ -76,18 +55,18 @@ Result<void> VolumeCore::reap_inode(InodeRef ref) {
   Inode& inode = *ref.release();
   auto reaped = [&]() -> Result<void> {
     Key orphan = key_of(kVolumeObject, Kind::kOrphan, static_cast<uint64_t>(inode.number));
-    for (;;) {
+    // Everything but the inode's own key first, so that the orphan key leads to it until it is gone.
+    for (bool more = true; more;) {
       Transaction txn;
-      bool last = DMAP_TRY(record_removal(inode.number, kExtentsAtOnce, txn));
-      if (!last) {
-        txn = Transaction();
-        DMAP_TRY(record_some_keys(inode.number, txn));
-      } else {
+      more = DMAP_TRY(record_dead_keys(first_key(inode.number, Kind::kInline), txn));
+      if (!more) {
+        txn.erase(key_of(inode.number, Kind::kInode));
         txn.erase(orphan);
+        txn.add_inodes(-1);
       }
       DMAP_TRY(store_->commit(txn, {}, Purpose::kDelete, [] {}));
-      if (last) return {};
     }
+    return {};
   }();
   RcuReadSection section;
   if (reaped) {
@@ -118,9 +97,12 @@ Result<void> VolumeCore::reap(InodeNumber number) {
 }
 
 void VolumeCore::reap_dead() {
+  // One at a time, so that whoever closed the last file without a name finds it gone when this returns.
+  MutexLock one(reaping_);
+  // What cannot go now (no room for the record, a volume that turned read-only) is tried again in the next round, and
+  // after the next open.
   for (InodeNumber number : maintenance_->take_dead()) {
-    // An error here (the device, a corrupt node) has made the volume read-only or will meet the next open again.
-    if (!reap(number)) return;
+    if (!reap(number)) maintenance_->reap_in_next_round(number);
   }
 }
 

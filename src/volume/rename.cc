@@ -127,7 +127,10 @@ Result<bool> VolumeCore::rename_found(const Resolved& source, const Resolved& ta
   show_record(*moved, moved_record);
   show_record(*from, from_record);
   if (to.get() != from.get()) show_record(*to, to_record);
-  if (exchange) show_record(*met, met_record);
+  if (exchange) {
+    met->mutex.assert_held();
+    show_record(*met, met_record);
+  }
   remember_name(to->number, target.name, *source.found);
   if (loss) {
     RcuReadSection section;  // keeps a dead object's lock until it is open

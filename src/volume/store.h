@@ -142,6 +142,7 @@ class Store final : private GroupSource {
 
   // checkpoint.cc
   struct Cut;
+  Result<void> take_checkpoint();
   Result<Cut> cut() REQUIRES(checkpoint_mutex_, tree_lock_);
   Result<void> write_out(Cut& cut) REQUIRES(checkpoint_mutex_);
   Result<void> write_slot(uint64_t frame, const RootSlot& slot);

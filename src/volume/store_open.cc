@@ -25,7 +25,7 @@ void fill_randomly(T& object) {
   CHECK(getrandom(&object, sizeof object, 0) == static_cast<ssize_t>(sizeof object));
 }
 
-uint64_t zone_frames_for(uint64_t volume_frames) { return std::clamp<uint64_t>(volume_frames / 64, 64, 32256); }
+uint64_t zone_frames_for(uint64_t volume_frames) { return std::clamp<uint64_t>(volume_frames / 64, 128, 32256); }
 
 uint64_t journal_frames_for(const FormatOptions& options, uint64_t volume_frames) {
   constexpr uint64_t kLeast = frames_within(1_MiB).value;
@@ -203,7 +203,7 @@ Result<void> Store::recover(HoldChecker& holds, ViewSlots& views) {
   for (const Extent& zone : slot_.zones) DMAP_TRY(space_->reserve_fixed(zone, FixedUse::kMetadata));
 
   JournalRegion region = journal_region(superblock_);
-  ReplayEnd end = DMAP_TRY(replay(*device_, region, slot_.journal, {.start = slot_.boot, .now = host_.boot},
+  ReplayEnd end = DMAP_TRY(replay(*device_, region, slot_.journal, host_.boot,
                                   [this](std::span<const std::byte> payload) { return replay_record(payload); }));
   records_replayed_ = end.operations;
   // Nobody reads yet: what the replay freed is free.
@@ -228,6 +228,7 @@ Result<void> Store::begin_session() {
   if (is_full()) DMAP_TRY(checkpoint());
   WriterLock lock(tree_lock_);
   journal_->begin_session(host_.boot, static_cast<uint64_t>(now_ns()));
+  note_pressure();
   return {};
 }
 

@@ -45,12 +45,22 @@ void Transaction::word(uint8_t tag, std::span<const std::byte> fixed, std::span<
 
 void Transaction::put(const Key& key, std::span<const std::byte> value) {
   word(kPut, bytes_of_object(key), value);
-  ++key_changes_;
+  note_area(key);
 }
 
 void Transaction::erase(const Key& key) {
   word(kErase, bytes_of_object(key));
+  note_area(key);
+}
+
+void Transaction::note_area(const Key& key) {
+  // Keys of one object lie together, but for offsets that are hashes: those may be far apart.
+  constexpr uint64_t kNear = uint64_t{1} << 40;
+  bool near = key_changes_ > 0 && key.object == last_key_.object &&
+              (kind_of(key) != kind_of(last_key_) || offset_of(key) - offset_of(last_key_) < kNear);
+  if (!near) ++key_areas_;
   ++key_changes_;
+  last_key_ = key;
 }
 
 void Transaction::frames(uint8_t tag, Extent extent) {

@@ -56,7 +56,8 @@ class Transaction {
   void add_inodes(int64_t more) { inodes_more_ += more; }
 
   [[nodiscard]] bool empty() const { return key_changes_ + frame_changes_ == 0 && inodes_more_ == 0; }
-  [[nodiscard]] size_t key_changes() const { return key_changes_; }
+  /// Parts of the tree that the keys are in: neighbours, such as a file's extents, count once.
+  [[nodiscard]] size_t key_areas() const { return key_areas_; }
   /// Extents claimed and released, and the frames in them.
   [[nodiscard]] size_t frame_changes() const { return frame_changes_; }
   [[nodiscard]] uint64_t frames_changed() const { return frames_changed_; }
@@ -67,11 +68,14 @@ class Transaction {
   std::span<const std::byte> seal(const Counters& counters);
 
  private:
+  void note_area(const Key& key);
   void frames(uint8_t tag, Extent extent);
   void word(uint8_t tag, std::span<const std::byte> fixed, std::span<const std::byte> value = {});
 
   std::vector<std::byte> bytes_;
   size_t key_changes_ = 0;
+  size_t key_areas_ = 0;
+  Key last_key_{};
   size_t frame_changes_ = 0;
   uint64_t frames_changed_ = 0;
   int64_t inodes_more_ = 0;

@@ -12,28 +12,31 @@ namespace {
 
 /// Extents that one record frees; an object with more is reaped in steps.
 constexpr size_t kExtentsAtOnce = 256;
+/// Keys of other kinds (parts of attributes above all) that such a record erases.
+constexpr size_t kOtherKeysMax = 2048;
 
 }  // namespace
 
 Result<bool> VolumeCore::record_removal(InodeNumber number, size_t extents_max, Transaction& txn) {
   std::vector<Extent> freed;
-  size_t keys = 0;
+  std::vector<Key> keys;
   bool whole = DMAP_TRY(store_->read([&](const Tree& tree) -> Result<bool> {
     Cursor cursor(tree);
     DMAP_TRY(cursor.seek_ge(first_key(number, Kind::kInode)));
     while (cursor.is_on_entry() && cursor.key().object == static_cast<uint64_t>(number)) {
-      if (++keys > extents_max + 512) return false;
+      if (keys.size() == extents_max + kOtherKeysMax) return false;
       if (record_kind(cursor.key()) == Kind::kExtent) {
         if (freed.size() == extents_max) return false;
         Mapping mapping = DMAP_TRY(decode_extent(cursor.value(), offset_of(cursor.key()), store_->superblock().frames.value));
         freed.push_back({mapping.pfn, FrameCount{mapping.frames}});
       }
-      txn.erase(cursor.key());
+      keys.push_back(cursor.key());
       DMAP_TRY(cursor.next());
     }
     return true;
   }));
   if (!whole) return false;
+  for (const Key& key : keys) txn.erase(key);
   for (const Extent& extent : freed) {
     DMAP_TRY(store_->space().prepare_release(extent));
     txn.release(extent);
@@ -50,14 +53,7 @@ Result<NameLoss> VolumeCore::plan_name_loss(Inode& target, Time time, Transactio
   loss.record.links = target.is_directory() ? 0 : loss.record.links - 1;
   if (loss.record.links == 0 && target.refs.try_kill_last()) {
     loss.killed = true;
-    Transaction whole = txn;
-    if (DMAP_TRY(record_removal(target.number, kExtentsAtOnce, whole))) {
-      txn = std::move(whole);
-      if (loss.record.dead_from != kNothingDead) {
-        txn.erase(key_of(kVolumeObject, Kind::kOrphan, static_cast<uint64_t>(target.number)));
-      }
-      return loss;
-    }
+    if (DMAP_TRY(record_removal(target.number, kExtentsAtOnce, txn))) return loss;
     target.refs.revive();
     loss.killed = false;
   }
@@ -70,6 +66,7 @@ Result<NameLoss> VolumeCore::plan_name_loss(Inode& target, Time time, Transactio
 
 void VolumeCore::complete_name_loss(NameLoss&& loss, InodeRef& ref) {
   Inode& target = *loss.target;
+  target.mutex.assert_held();
   if (loss.killed) {
     // Dead to everybody: out of the cache with it. Its memory stays until the sections that see it are over.
     loss.killed = false;

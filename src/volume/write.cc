@@ -20,6 +20,17 @@ constexpr uint64_t kLargeBytes = kLargeFrames << kFrameShift;
 
 constexpr uint64_t offset_in_frame(uint64_t offset) { return offset & (kFrameSize.value - 1); }
 
+/// Whether every byte of [offset, offset + length) is in a frame and was written.
+bool is_written(const ExtentVersion& version, uint64_t offset, uint64_t length) {
+  const uint64_t end = offset + length;
+  while (offset < end) {
+    Segment segment = version.find(offset >> kFrameShift);
+    if (segment.reads_zero()) return false;
+    offset = end_byte(segment);
+  }
+  return true;
+}
+
 }  // namespace
 
 Result<void> VolumeCore::write(Inode& inode, std::span<const std::byte> from, Offset offset) {
@@ -43,26 +54,34 @@ Result<Offset> VolumeCore::append(Inode& inode, std::span<const std::byte> from)
 
 bool VolumeCore::overwrite(Inode& inode, std::span<const std::byte> from, uint64_t offset) {
   if (store_->access() == Access::kReadOnly) return false;
-  for (size_t done = 0; done < from.size();) {
-    auto part = from.subspan(done, std::min<uint64_t>(from.size() - done, kSectionBytes));
-    uint64_t at = offset + done;
+  {
+    // All of the range or nothing of it: what is not mapped may turn out to have no room.
     RcuReadSection section;
     // acquire: as in read()
-    if (at + part.size() > inode.size.load(std::memory_order_acquire)) return false;
+    if (offset + from.size() > inode.size.load(std::memory_order_acquire)) return false;
     if (inode.tiny.load(std::memory_order_acquire) != nullptr) return false;  // acquire: as in read()
-    ExtentVersion version = inode.extents.version();
-    while (!part.empty()) {
-      Segment segment = version.find(at >> kFrameShift);
-      if (segment.reads_zero()) return false;
-      uint64_t length = std::min<uint64_t>(part.size(), end_byte(segment) - at);
-      store(part.first(length), segment.pfn + FrameCount{(at >> kFrameShift) - segment.first}, offset_in_frame(at));
-      part = part.subspan(length);
-      at += length;
-      done += length;
-    }
-    // Before the section closes: the frames may be others' after it.
-    store_->device().fence();
+    if (!is_written(inode.extents.version(), offset, from.size())) return false;
+    if (from.size() <= kSectionBytes) return store_mapped(inode, from, offset);
   }
+  for (size_t done = 0; done < from.size(); done += kSectionBytes) {
+    RcuReadSection section;
+    if (!store_mapped(inode, from.subspan(done, std::min<uint64_t>(from.size() - done, kSectionBytes)), offset + done)) return false;
+  }
+  return true;
+}
+
+bool VolumeCore::store_mapped(Inode& inode, std::span<const std::byte> from, uint64_t offset) {
+  ExtentVersion version = inode.extents.version();
+  while (!from.empty()) {
+    Segment segment = version.find(offset >> kFrameShift);
+    if (segment.reads_zero()) return false;  // a truncate or punch came between
+    uint64_t length = std::min<uint64_t>(from.size(), end_byte(segment) - offset);
+    store(from.first(length), segment.pfn + FrameCount{(offset >> kFrameShift) - segment.first}, offset_in_frame(offset));
+    from = from.subspan(length);
+    offset += length;
+  }
+  // Before the section closes: the frames may be others' after it.
+  store_->device().fence();
   touch(inode, now());
   return true;
 }

@@ -10,6 +10,7 @@
 #include "base/crc32c.h"
 #include "base/guarded.h"
 #include "base/rcu.h"
+#include "base/text.h"
 #include "dmap/result.h"
 #include "dmap/types.h"
 
@@ -97,6 +98,14 @@ TEST(Guarded, DataIsReachedUnderItsLockOnly) {
   add();
   other.join();
   EXPECT_EQ(counter.with([](int& value) { return value; }), 20000);
+}
+
+TEST(Text, SizesReadAsPeopleWriteThem) {
+  EXPECT_EQ(text_of(0_B), "0 bytes");
+  EXPECT_EQ(text_of(1023_B), "1023 bytes");
+  EXPECT_EQ(text_of(4_KiB), "4 KiB");
+  EXPECT_EQ(text_of(1536_MiB), "1.5 GiB");
+  EXPECT_EQ(text_of(Bytes{~uint64_t{0}}), "15.9 EiB");
 }
 
 }  // namespace

@@ -11,9 +11,8 @@
 #include <random>
 #include <vector>
 
+#include "base/text.h"
 #include "device/memory_device.h"
-#include "device/memory_room.h"
-#include "device/text.h"
 #include "testing/device/faulty_device.h"
 
 namespace dmap {
@@ -164,57 +163,6 @@ TEST(FaultyDevice, FailsTheCallItWasToldToAndAllAfterIt) {
   EXPECT_EQ(device.submit({}).error().code(), Code::kIo);
   device.store_word(8_B, 5);
   EXPECT_EQ(*device.address(8_B), std::byte{5});
-}
-
-TEST(Text, SizesReadAsPeopleWriteThem) {
-  EXPECT_EQ(text_of(0_B), "0 bytes");
-  EXPECT_EQ(text_of(1023_B), "1023 bytes");
-  EXPECT_EQ(text_of(4_KiB), "4 KiB");
-  EXPECT_EQ(text_of(1536_MiB), "1.5 GiB");
-  EXPECT_EQ(text_of(Bytes{~uint64_t{0}}), "15.9 EiB");
-}
-
-/// A made-up /proc and /sys.
-class MemoryRoomTest : public ::testing::Test {
- protected:
-  MemoryRoomTest() : root_(::testing::TempDir() + "dmap_room_" + std::to_string(::getpid())) {
-    write("/proc/meminfo", "MemTotal:       1000 kB\nMemAvailable:    800 kB\n");
-  }
-  ~MemoryRoomTest() override { std::filesystem::remove_all(root_); }
-  void write(const std::string& path, const std::string& text) {
-    std::filesystem::create_directories(std::filesystem::path(root_ + path).parent_path());
-    std::ofstream(root_ + path) << text;
-  }
-  std::string root_;
-};
-
-TEST_F(MemoryRoomTest, WithoutGroupsTheMachineIsTheLimit) {
-  EXPECT_EQ(memory_room(root_).available, 800_KiB);
-  EXPECT_EQ(memory_room(root_).limited_by, "MemAvailable");
-}
-
-TEST_F(MemoryRoomTest, TheTightestGroupAroundTheProcessCountsAndFileCacheIsFree) {
-  write("/proc/self/cgroup", "0::/outer/inner\n");
-  write("/sys/fs/cgroup/outer/memory.max", "409600\n");
-  write("/sys/fs/cgroup/outer/memory.current", "307200\n");
-  write("/sys/fs/cgroup/outer/memory.stat", "anon 5\nfile 99999\ninactive_file 90000\nactive_file 12400\n");
-  write("/sys/fs/cgroup/outer/inner/memory.max", "max\n");
-  write("/sys/fs/cgroup/outer/inner/memory.current", "4096\n");
-  EXPECT_EQ(memory_room(root_).available, Bytes{409600 - (307200 - 102400)});
-  EXPECT_EQ(memory_room(root_).limited_by, "the memory control group /outer");
-}
-
-TEST_F(MemoryRoomTest, VersionOneGroupsCountToo) {
-  write("/proc/self/cgroup", "5:cpu,cpuacct:/a\n4:memory:/a\n0::/\n");
-  write("/sys/fs/cgroup/memory/a/memory.limit_in_bytes", "65536\n");
-  write("/sys/fs/cgroup/memory/a/memory.usage_in_bytes", "70000\n");
-  EXPECT_EQ(memory_room(root_).available, 0_B);
-}
-
-TEST_F(MemoryRoomTest, ASixteenthIsLeftToOthers) {
-  MemoryRoom room{1600_KiB, "a test"};
-  EXPECT_TRUE(check_memory_room(1500_KiB, room, "create", "x").has_value());
-  EXPECT_EQ(check_memory_room(1500_KiB + 1_B, room, "create", "x").error().code(), Code::kNoMemory);
 }
 
 }  // namespace

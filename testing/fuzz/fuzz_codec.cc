@@ -48,7 +48,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::span<const uint8_t> input(data, size);
   auto bytes = std::as_bytes(input);
   static_cast<void>(decode_inode(bytes, InodeNumber{2}));
-  static_cast<void>(decode_extent(bytes, size > 0 ? data[0] : 0, 4096));
+  static_cast<void>(decode_extent(bytes, size > 0 ? data[0] : 0, {Pfn{0}, FrameCount{4096}}));
   static_cast<void>(decode_dentries(bytes));
   auto reader = TransactionReader::open(bytes);
   while (reader && !reader->at_end() && reader->next()) {

@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <cstring>
 #include <deque>
 #include <iostream>
 #include <mutex>
@@ -13,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/shared_bytes.h"
 #include "dmap/volume.h"
 #include "testing/support/background.h"
 #include "testing/support/open.h"
@@ -64,7 +64,7 @@ class Reuse : public ::testing::Test {
   void judge(std::span<const std::byte> bytes, uint32_t file, uint64_t offset, const char* how) {
     for (uint64_t at = 0; at + 8 <= bytes.size(); at += 8) {
       uint64_t word = 0;
-      std::memcpy(&word, bytes.data() + at, 8);
+      load_shared(reinterpret_cast<std::byte*>(&word), bytes.data() + at, 8);  // views and pins look at living files
       auto place = static_cast<uint32_t>((offset + at) / 8);
       WordKind kind = kind_of(word, file, place);
       if (kind == WordKind::kOwn || kind == WordKind::kZero) continue;

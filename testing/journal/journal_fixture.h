@@ -43,8 +43,7 @@ struct Ring {
 
   ReplayEnd replay_all(uint64_t boot) {
     found.clear();
-    Boots boots{.start = boot_number(start_boot), .now = boot_number(boot)};
-    auto end = replay(*device, region, start, boots, [&](std::span<const std::byte> payload) -> Result<void> {
+    auto end = replay(*device, region, start, boot_number(boot), [&](std::span<const std::byte> payload) -> Result<void> {
       found.emplace_back(reinterpret_cast<const char*>(payload.data()), payload.size());
       return {};
     });
@@ -63,7 +62,6 @@ struct Ring {
   std::unique_ptr<CrashDevice> device;
   JournalRegion region;
   JournalPosition start;
-  uint64_t start_boot = 0;
   std::vector<std::string> found;  ///< by the last replay
 };
 

@@ -54,7 +54,6 @@ TEST(JournalOnSyncMedia, TheStartKnowsItsBootWhenNoSessionLiesBehindIt) {
   Ring ring(kFrameSize, Persistence::kSync);
   Journal journal = ring.open(1, 10);
   ring.start = journal.head();
-  ring.start_boot = 1;
   journal.release(ring.start);
   journal.append(span_of("behind the checkpoint"));
   EXPECT_EQ(replayed(ring, 1), Texts{"behind the checkpoint"});

@@ -38,7 +38,7 @@ TEST_P(Model, AVolumeThatIsFullMostOfTheTimeAgreesWithTheModel) {
   expect_agreement({.seed = seed_for(300 + GetParam()),
                     .operations = operations_for(15'000),
                     .path = file.path(),
-                    .size = 8_MiB,
+                    .size = 4_MiB,
                     .compare_every = 500});
 }
 

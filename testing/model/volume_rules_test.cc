@@ -4,8 +4,10 @@
 // may open it.
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cstring>
 #include <optional>
+#include <thread>
 
 #include "dmap/volume.h"
 #include "testing/support/open.h"
@@ -52,6 +54,31 @@ class VolumeRules : public ::testing::Test {
 
   std::optional<Volume> volume_;
 };
+
+TEST_F(VolumeRules, AFileInManyPiecesAndWithManyAttributesGoesWhole) {
+  for (bool open_meanwhile : {false, true}) {
+    Usage before = volume_->usage();
+    std::optional<File> file = make("/f", "");
+    std::string frame(4096, 'x');
+    for (uint64_t piece = 0; piece < 700; ++piece) ASSERT_TRUE(file->write_at(bytes_of(frame), piece * 8192));
+    for (int i = 0; i < 300; ++i) {
+      ASSERT_TRUE(volume_->set_xattr("/f", "user.a" + std::to_string(i), bytes_of(std::string(3000, 'v'))));
+    }
+    ASSERT_EQ(file->stat()->extents, 700U);
+    if (!open_meanwhile) file.reset();
+    ASSERT_TRUE(volume_->unlink("/f"));
+    if (open_meanwhile) {
+      ASSERT_EQ(read_text(*file).substr(699 * 8192), frame);
+    }
+    file.reset();
+    // Bigger than one record: it goes in the background.
+    for (int wait = 0; wait < 500 && volume_->usage().inodes != before.inodes; ++wait) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    EXPECT_EQ(volume_->usage().inodes, before.inodes);
+    EXPECT_EQ(volume_->usage().owned, before.owned);
+  }
+}
 
 TEST_F(VolumeRules, AWriteShowsThroughAViewOfItsRange) {
   File file = make("/f", std::string(8192, 'a'));

@@ -88,6 +88,15 @@ TEST(RefCount, DeadIsForeverAndOnlyUnusedDies) {
   EXPECT_EQ(refs.users(), 0U);
 }
 
+TEST(RefCount, WhatIsSparedLivesOnWithoutAUser) {
+  RefCount refs;
+  ASSERT_TRUE(refs.try_kill());
+  refs.spare();
+  EXPECT_EQ(refs.users(), 0U);
+  EXPECT_TRUE(refs.try_ref());
+  EXPECT_TRUE(refs.unref());
+}
+
 /// Nothing but the count orders the two threads; ThreadSanitizer watches.
 TEST(RefCount, WhoKillsSeesAllThatTheUsersDid) {
   for (int round = 0; round < 100; ++round) {

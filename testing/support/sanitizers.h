@@ -6,17 +6,13 @@
 
 #include <cstdint>
 
+#include "base/sanitizers.h"
+
 namespace dmap::testing {
 
-#if defined(__has_feature)
-#define DMAP_HAS_FEATURE(name) __has_feature(name)
-#else
-#define DMAP_HAS_FEATURE(name) 0
-#endif
-
-#if DMAP_HAS_FEATURE(thread_sanitizer) || defined(__SANITIZE_THREAD__)
+#ifdef DMAP_TSAN
 inline constexpr uint64_t kSlowdown = 20;
-#elif DMAP_HAS_FEATURE(address_sanitizer) || defined(__SANITIZE_ADDRESS__)
+#elif defined(DMAP_ASAN)
 inline constexpr uint64_t kSlowdown = 5;
 #else
 inline constexpr uint64_t kSlowdown = 1;

@@ -46,7 +46,7 @@ uint64_t read_all(std::span<const std::byte> payload) {
 
 void decode_everything(std::span<const std::byte> bytes, uint64_t frame) {
   static_cast<void>(decode_inode(bytes, InodeNumber{5}));
-  if (auto mapping = decode_extent(bytes, frame, 1000)) {
+  if (auto mapping = decode_extent(bytes, frame, {Pfn{0}, FrameCount{1000}})) {
     EXPECT_GT(mapping->frames, 0U);
     EXPECT_LE(static_cast<uint64_t>(mapping->pfn) + mapping->frames, 1000U);
     EXPECT_LE(frame + mapping->frames, kFileFrames);
@@ -106,8 +106,8 @@ TEST(Codec, WhatIsEncodedComesBack) {
   ASSERT_TRUE(same);
   EXPECT_TRUE(same->type == inode.type && same->permissions == 0751 && same->has_xattrs && same->dead_from == 17);
   Mapping mapping{.file_frame = 4, .pfn = Pfn{997}, .frames = 3, .birth = 0, .written = false};
-  EXPECT_EQ(decode_extent(encode(mapping), 4, 1000), mapping);
-  EXPECT_FALSE(decode_extent(encode(mapping), 4, 999));
+  EXPECT_EQ(decode_extent(encode(mapping), 4, {Pfn{0}, FrameCount{1000}}), mapping);
+  EXPECT_FALSE(decode_extent(encode(mapping), 4, {Pfn{0}, FrameCount{999}}));
 }
 
 }  // namespace

@@ -23,8 +23,7 @@ RootSlot some_slot() {
   return {.generation = 7,
           .tree = {.pfn = Pfn{300}, .node_generation = 6, .generation = 7, .entries = 4, .height = 1},
           .maps_digest = 8,
-          .journal = {.offset = 640, .sequence = 12, .chain = 13, .epoch = 14},
-          .boot = {.boot = {std::byte{9}}},
+          .journal = {.offset = 640, .sequence = 12, .chain = 13, .epoch = 14, .session = {.boot = {std::byte{9}}}},
           .inode_next = 3,
           .inodes = 2,
           .owned_frames = 5,
@@ -49,7 +48,7 @@ TEST(Format, ARootSlotComesBackAndEveryFlippedByteIsNoticed) {
   auto same = decode_root_slot(frame, some_superblock());
   ASSERT_TRUE(same);
   EXPECT_EQ(same->journal.offset, 640U);
-  EXPECT_EQ(same->boot, some_slot().boot);
+  EXPECT_EQ(same->journal.session, some_slot().journal.session);
   EXPECT_EQ(same->zones, some_slot().zones);
   for (std::byte& byte : frame) {
     byte ^= std::byte{0x10};

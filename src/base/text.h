@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#ifndef DMAP_DEVICE_TEXT_H_
-#define DMAP_DEVICE_TEXT_H_
+#ifndef DMAP_BASE_TEXT_H_
+#define DMAP_BASE_TEXT_H_
 
 #include <string>
 
@@ -13,4 +13,4 @@ std::string text_of(Bytes bytes);
 
 }  // namespace dmap
 
-#endif  // DMAP_DEVICE_TEXT_H_
+#endif  // DMAP_BASE_TEXT_H_
