@@ -19,6 +19,10 @@
 namespace dmap::demo {
 namespace {
 
+/// What happens in the background is waited for so long, and looked at so often.
+constexpr double kSecondsMax = 2;
+constexpr std::chrono::milliseconds kPeriod{1};
+
 class Stopwatch {
  public:
   [[nodiscard]] double seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
@@ -119,12 +123,18 @@ Result<void> show_descriptors(Volume& volume, std::vector<FileRow> files, Facts&
   FrameInfo during = volume.frame_info();
   size_t count = pins.size();
   pins.clear();
+  // Idle descriptors are kept for the next pin, and given back in a quiet moment.
+  Stopwatch watch;
   FrameInfo after = volume.frame_info();
+  while (after.descriptor_memory > Bytes{0} && watch.seconds() < kSecondsMax) {
+    std::this_thread::sleep_for(kPeriod);
+    after = volume.frame_info();
+  }
 
   facts.fact("pinned", fmt::format("{} in {} files", show(pinned), count));
   facts.fact("descriptors before", show_frames(before));
   facts.fact("descriptors while pinned", show_frames(during));
-  facts.fact("descriptors after", show_frames(after));
+  facts.fact("descriptors after", show_frames(after) + fmt::format(", {:.1f} s after the last pin", watch.seconds()));
   double gib = static_cast<double>(pinned.value) / static_cast<double>((1_GiB).value);
   double used = static_cast<double>(during.descriptor_memory.value - before.descriptor_memory.value);
   if (gib > 0) {
@@ -175,8 +185,6 @@ std::string show_usage(const Volume& volume) {
 
 /// Removes a file under a pin: the pinned bytes stay, and their frames come back when the pin is gone.
 Result<void> show_unlink_while_pinned(Volume& volume, const std::vector<FileRow>& files, Facts& facts) {
-  constexpr std::chrono::milliseconds kPeriod{1};
-  constexpr double kSecondsMax = 2;
   auto largest = std::ranges::max_element(files, {}, &FileRow::size);
   if (largest == files.end() || largest->size <= File::kInlineMax) return {};
   Bytes size = std::min({largest->size, 256_MiB, Bytes{volume.usage().free.value / 4}});

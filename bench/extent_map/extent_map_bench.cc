@@ -2,6 +2,8 @@
 //
 // An extent map beside what a program would take instead: std::map and a sorted vector, neither of which may be read
 // while it changes.
+#include "extent/extent_map.h"
+
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -11,7 +13,6 @@
 #include <vector>
 
 #include "base/check.h"
-#include "extent/extent_map.h"
 
 namespace dmap {
 namespace {

@@ -4,6 +4,8 @@
 //   tree/ram    all nodes changed, none written yet (how a volume is between checkpoints)
 //   tree/clean  all nodes clean, read in place
 // Fill once per store, order and size, then find, replace and erase in it; times are per operation.
+#include "tree/tree.h"
+
 #include <benchmark/benchmark.h>
 
 #include <array>
@@ -15,7 +17,6 @@
 
 #include "tree/cursor.h"
 #include "tree/node_space.h"
-#include "tree/tree.h"
 
 #ifdef DMAP_BENCH_LMDB
 #include <lmdb.h>

@@ -40,7 +40,8 @@ void make_files(Volume& volume, InodeNumber folder, uint64_t first, uint64_t cou
   std::byte bytes[100] = {};
   Watch watch;
   for (uint64_t i = first; i < first + count; ++i) {
-    auto file = must(volume.open_file({folder, "file-" + std::to_string(i)}, {.access = Access::kReadWrite, .create = Create::kExclusive}));
+    auto file = must(volume.open_file({folder, "file-" + std::to_string(i)},
+                                      {.access = Access::kReadWrite, .create = Create::kExclusive}));
     must(file.write_at(bytes, 0));
   }
   std::cout << what << ": " << count << " files of 100 bytes, " << watch.seconds() / static_cast<double>(count) * 1e6
@@ -61,9 +62,11 @@ void die_with_a_full_journal(uint64_t files) {
     return info.journal_used.value > info.journal_size.value * 49 / 100;
   };
   while (!nearly_full()) {
-    must(volume.open_file({folder, "late-" + std::to_string(files + made++)}, {.access = Access::kReadWrite, .create = Create::kExclusive}));
+    must(volume.open_file({folder, "late-" + std::to_string(files + made++)},
+                          {.access = Access::kReadWrite, .create = Create::kExclusive}));
   }
-  std::cout << "died with " << (volume.open_info().journal_used.value >> 20) << " MiB of journal in use, " << made << " files more\n";
+  std::cout << "died with " << (volume.open_info().journal_used.value >> 20) << " MiB of journal in use, " << made
+            << " files more\n";
   std::cout.flush();
   _exit(0);
 }

@@ -2,6 +2,8 @@
 //
 // Files of a volume beside the raw operation on the same bytes and beside tmpfs by system calls, in one run.
 // The volume lies in a file on /dev/shm. Run: build/release/volume_bench --benchmark_repetitions=5
+#include "dmap/volume.h"
+
 #include <benchmark/benchmark.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -17,8 +19,6 @@
 #include <string>
 #include <thread>
 #include <vector>
-
-#include "dmap/volume.h"
 
 namespace dmap {
 namespace {
@@ -199,7 +199,8 @@ void create_dmap(benchmark::State& state) {
   uint64_t made = 0;
   InodeNumber folder = must(world->volume->make_directory("/many"));
   for (auto _ : state) {
-    must(world->volume->open_file({folder, "f" + std::to_string(made++)}, {.access = Access::kReadWrite, .create = Create::kExclusive}));
+    must(world->volume->open_file({folder, "f" + std::to_string(made++)},
+                                  {.access = Access::kReadWrite, .create = Create::kExclusive}));
   }
   for (uint64_t i = 0; i < made; ++i) must(world->volume->unlink({folder, "f" + std::to_string(i)}));
   must(world->volume->remove_directory("/many"));
@@ -241,7 +242,8 @@ void pin_dmap(benchmark::State& state) {
   if (state.range(1) != 0) {
     reader = std::thread([&] {
       std::vector<std::byte> into(4096);
-      for (uint64_t at = 0; !stop.load(std::memory_order_relaxed); at = (at + 4096) % size) must(world->large->read_at(into, at));
+      for (uint64_t at = 0; !stop.load(std::memory_order_relaxed); at = (at + 4096) % size)
+        must(world->large->read_at(into, at));
     });
   }
   for (auto _ : state) benchmark::DoNotOptimize(must(world->large->pin(0, Bytes{size})));
@@ -266,7 +268,14 @@ BENCHMARK(open_dmap);
 BENCHMARK(open_tmpfs);
 BENCHMARK(stat_dmap);
 BENCHMARK(stat_tmpfs);
-BENCHMARK(pin_dmap)->Args({4096, 0})->Args({4096, 1})->Args({2 << 20, 0})->Args({2 << 20, 1})->Args({1 << 30, 0})->Args({1 << 30, 1})->UseRealTime();
+BENCHMARK(pin_dmap)
+    ->Args({4096, 0})
+    ->Args({4096, 1})
+    ->Args({2 << 20, 0})
+    ->Args({2 << 20, 1})
+    ->Args({1 << 30, 0})
+    ->Args({1 << 30, 1})
+    ->UseRealTime();
 
 }  // namespace
 }  // namespace dmap

@@ -25,7 +25,7 @@ struct FormatOptions {
   Bytes journal{};  ///< 0: 1/64 of the volume, within [1 MiB, 64 MiB]
   Allocation allocation = Allocation::kReal;
   Overwrite overwrite = Overwrite::kNo;  ///< kNo: refuse (exists) where a volume or other content is found
-  Progress progress{};                     ///< in bytes
+  Progress progress{};                   ///< in bytes
 };
 
 struct OpenOptions {
@@ -90,7 +90,7 @@ struct FileOptions {
   Truncate truncate = Truncate::kNo;
   Follow follow = Follow::kYes;  ///< of a symbolic link at the path's end
   Ownership ownership{};         ///< of a file that is created
-  Bytes expected_size{};           ///< announced size of a new file, so that it can be laid out in 2 MiB runs; 0: unknown
+  Bytes expected_size{};         ///< announced size of a new file, so that it can be laid out in 2 MiB runs; 0: unknown
 };
 
 enum class RenameMode : uint8_t { kReplace, kNoReplace, kExchange };

@@ -107,8 +107,8 @@ struct Extent {
   constexpr bool contains(Pfn pfn) const { return pfn >= first && pfn < end(); }
 };
 
-/// Whether the blocks behind a new file are allocated for real. kSparse is for trials with large volumes: a host disk that
-/// fills up later shows as a SIGBUS or an I/O error in the middle of use.
+/// Whether the blocks behind a new file are allocated for real. kSparse is for trials with large volumes: a host disk
+/// that fills up later shows as a SIGBUS or an I/O error in the middle of use.
 enum class Allocation : uint8_t { kReal, kSparse };
 
 /// Whether content that is there already may be replaced.

@@ -4,10 +4,11 @@
 #ifndef DMAP_BASE_GUARDED_H_
 #define DMAP_BASE_GUARDED_H_
 
+#include <pthread.h>
+
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
-#include <shared_mutex>
 #include <utility>
 
 #include "base/thread_annotations.h"
@@ -26,17 +27,30 @@ class CAPABILITY("mutex") Mutex {
   std::mutex mutex_;
 };
 
+/// Writers go first: std::shared_mutex lets a stream of readers keep them out for ever. So a reader must not take it
+/// again.
 class CAPABILITY("mutex") SharedMutex {
  public:
-  void lock() ACQUIRE() { mutex_.lock(); }
-  void unlock() RELEASE() { mutex_.unlock(); }
-  void lock_shared() ACQUIRE_SHARED() { mutex_.lock_shared(); }
-  void unlock_shared() RELEASE_SHARED() { mutex_.unlock_shared(); }
+  SharedMutex() {
+    pthread_rwlockattr_t attributes;
+    pthread_rwlockattr_init(&attributes);
+    pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    pthread_rwlock_init(&lock_, &attributes);
+    pthread_rwlockattr_destroy(&attributes);
+  }
+  ~SharedMutex() { pthread_rwlock_destroy(&lock_); }
+  SharedMutex(const SharedMutex&) = delete;
+  SharedMutex& operator=(const SharedMutex&) = delete;
+
+  void lock() ACQUIRE() { pthread_rwlock_wrlock(&lock_); }
+  void unlock() RELEASE() { pthread_rwlock_unlock(&lock_); }
+  void lock_shared() ACQUIRE_SHARED() { pthread_rwlock_rdlock(&lock_); }
+  void unlock_shared() RELEASE_SHARED() { pthread_rwlock_unlock(&lock_); }
   /// Tells the analysis what it cannot see: the caller holds it for writing.
   void assert_held() const ASSERT_CAPABILITY(this) {}
 
  private:
-  std::shared_mutex mutex_;
+  pthread_rwlock_t lock_;
 };
 
 /// Holds a Mutex for a scope.

@@ -104,8 +104,10 @@ class RefCount {
 /// What a cached object carries for the cache.
 template <typename Entry>
 class RcuCacheLink {
+  friend Entry;  // only an Entry is made of it
   template <typename E, typename Traits>
   friend class RcuCache;
+  RcuCacheLink() = default;
   std::atomic<Entry*> next_in_bucket_ = nullptr;
   std::atomic<bool> recently_used_ = false;  // relaxed everywhere: a hint for the hand
 };

@@ -37,7 +37,8 @@ class HostMapping {
   [[nodiscard]] Bytes page_size() const;
 
  private:
-  HostMapping(std::byte* data, Bytes length, bool synchronous) : data_(data), length_(length), synchronous_(synchronous) {}
+  HostMapping(std::byte* data, Bytes length, bool synchronous)
+      : data_(data), length_(length), synchronous_(synchronous) {}
 
   std::byte* data_;
   Bytes length_;

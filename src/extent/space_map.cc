@@ -198,7 +198,8 @@ Result<void> SpaceMap::claim(Extent extent) {
 
 Result<void> SpaceMap::reserve_fixed(Extent extent, FixedUse use) {
   const FrameState to = use == FixedUse::kMetadata ? FrameState::kMetadata : FrameState::kBad;
-  const FrameState from[] = {to, FrameState::kFree};
+  // In a replay a zone may take frames that an earlier record released, as claim() may.
+  const FrameState from[] = {to, FrameState::kFree, FrameState::kFreed, FrameState::kSealed, FrameState::kDurable};
   return take_over(extent, from, to, "set aside");
 }
 

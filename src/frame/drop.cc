@@ -51,9 +51,9 @@ void FrameTable::drop(Extent extent) {
 void FrameTable::drop_part(Directory& directory, Part part) {
   Section& section = directory.section(part.section);
   Freed freed;
-  // One read section from the count that falls to zero to the end of on_release(): no grace period fits in between, so the
-  // frames cannot be handed out, freed and retired anew before it was told of these. It also keeps the device there until
-  // the section is in the queue.
+  // One read section from the count that falls to zero to the end of on_release(): no grace period fits in between, so
+  // the frames cannot be handed out, freed and retired anew before it was told of these. It also keeps the device there
+  // until the section is in the queue.
   RcuReadSection reading;
   // acquire: pairs with the exchange that made the section what it is. Our hold keeps it so.
   if (!section.run.word.load(std::memory_order_acquire).has(Word::kLarge)) {

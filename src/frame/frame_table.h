@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "base/function_ref.h"
 #include "base/guarded.h"
 #include "base/rcu.h"
 #include "dmap/frames.h"
@@ -22,7 +23,6 @@
 #include "dmap/types.h"
 #include "frame/descriptor_pool.h"
 #include "frame/directory.h"
-#include "base/function_ref.h"
 #include "frame/idle.h"
 #include "frame/page.h"
 #include "frame/sparse_memory.h"

@@ -8,8 +8,8 @@
 #include <bit>
 #include <cstdint>
 
-#include "dmap/types.h"
 #include "base/function_ref.h"
+#include "dmap/types.h"
 #include "frame/page.h"
 
 namespace dmap {

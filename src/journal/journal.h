@@ -33,10 +33,10 @@ struct ReplayEnd {
   uint64_t discarded = 0;    ///< intact records that another boot left without a marker
 };
 
-/// Reads the records from `start` on and hands each operation's payload to `apply`, in order. `boot` is this boot of the
-/// machine. On sync media the kernel may have written pages back in any order before the power failed, so a session of
-/// another boot counts only up to its last marker; elsewhere every intact record counts. Stops at the first error of `apply`.
-/// Writes nothing; reads only inside the region, whatever its bytes.
+/// Reads the records from `start` on and hands each operation's payload to `apply`, in order. `boot` is this boot of
+/// the machine. On sync media the kernel may have written pages back in any order before the power failed, so a session
+/// of another boot counts only up to its last marker; elsewhere every intact record counts. Stops at the first error of
+/// `apply`. Writes nothing; reads only inside the region, whatever its bytes.
 [[nodiscard]] Result<ReplayEnd> replay(const Device& device, const JournalRegion& region, const JournalPosition& start,
                                        const SessionMark& boot,
                                        const std::function<Result<void>(std::span<const std::byte>)>& apply);
@@ -47,8 +47,8 @@ class Journal {
   /// Goes on behind `head`; the chain from `start` to `head` is in use. Writes nothing yet.
   Journal(Device& device, const JournalRegion& region, const JournalPosition& start, const JournalPosition& head);
 
-  /// Begins a session: from here on records carry `epoch`, which is newer than any before: the clock's nanoseconds, say, so that
-  /// even sessions that were lost with an abandoned tail cannot have had it. To be called once, first.
+  /// Begins a session: from here on records carry `epoch`, which is newer than any before: the clock's nanoseconds,
+  /// say, so that even sessions that were lost with an abandoned tail cannot have had it. To be called once, first.
   void begin_session(const SessionMark& boot, uint64_t epoch);
 
   /// Appends one operation. On return it is durable where the medium takes line flushes (one fence), and safe from the

@@ -15,12 +15,12 @@ namespace dmap {
 enum class RecordKind : uint16_t {
   kOperation = 1,  ///< payload: one operation, in the words of the volume layer
   kSession = 2,    ///< payload: SessionMark; an open for writing starts here
-  kMarker = 3,     ///< payload: a sequence number; every record before that one was durable, with its data, at this time
-  kWrap = 4,       ///< no payload: the next record lies at the journal's start
+  kMarker = 3,  ///< payload: a sequence number; every record before that one was durable, with its data, at this time
+  kWrap = 4,    ///< no payload: the next record lies at the journal's start
 };
 
-/// Little-endian. `checksum` is CRC-32C over the rest of the header and the payload, seeded with the volume's tag, so that
-/// no other volume's journal is ever taken for this one's.
+/// Little-endian. `checksum` is CRC-32C over the rest of the header and the payload, seeded with the volume's tag, so
+/// that no other volume's journal is ever taken for this one's.
 struct RecordHeader {
   uint32_t checksum;
   uint32_t length;    ///< of the payload, in bytes
@@ -48,8 +48,8 @@ constexpr uint64_t record_size(uint64_t payload) {
   return (sizeof(RecordHeader) + payload + kRecordAlign - 1) & ~(kRecordAlign - 1);
 }
 
-/// A place between records: where the next one begins, its number, the checksum it must name, and the session it is in. A
-/// checkpoint keeps all of it, since the record that began the session may be overwritten after it.
+/// A place between records: where the next one begins, its number, the checksum it must name, and the session it is in.
+/// A checkpoint keeps all of it, since the record that began the session may be overwritten after it.
 struct JournalPosition {
   uint64_t offset = 0;  ///< bytes from the ring's start
   uint64_t sequence = 1;

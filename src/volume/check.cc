@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// check_volume: one pass over the tree in key order, then what can only be said of the whole: names against inodes, extents
-// against the space map, nodes against the zones' maps.
+// check_volume: one pass over the tree in key order, then what can only be said of the whole: names against inodes,
+// extents against the space map, nodes against the zones' maps.
 #include "volume/check.h"
 
 #include <algorithm>
@@ -159,7 +159,7 @@ class Checker {
   }
 
   void meet_extent(Key key, Value value) {
-    auto mapping = decode_extent(value, offset_of(key), core_.store().superblock().frames.value);
+    auto mapping = decode_extent(value, offset_of(key), core_.store().superblock().data());
     if (!mapping) return find_in(object_, std::string(mapping.error().detail()));
     ++report_.extents;
     if (mapping->file_frame < extent_end_) find_in(object_, "two of its extents overlap in the file", mapping->pfn);
@@ -296,7 +296,7 @@ class Checker {
     for (int depth = 0; number != kRootInode && depth < 4096; ++depth) {
       auto found = std::ranges::find(names_, number, &Named::child);
       if (found == names_.end()) return {};
-      path = "/" + name_in(found->directory, number) + path;
+      path.insert(0, "/" + name_in(found->directory, number));
       number = found->directory;
     }
     return path.empty() ? "/" : path;

@@ -22,7 +22,7 @@ constexpr size_t kThawBatch = 512;
 
 }  // namespace
 
-Result<void> Store::take_checkpoint() {
+Result<void> Store::checkpoint() {
   MutexLock one(checkpoint_mutex_);
   MutexLock syncing(sync_mutex_);
   std::optional<Cut> cut;
@@ -45,12 +45,11 @@ Result<void> Store::take_checkpoint() {
   return {};
 }
 
-Result<void> Store::checkpoint() {
-  DMAP_TRY(take_checkpoint());
-  // With the old nodes' frames back: is there room for as much again? If not, better now than in somebody's way.
+Result<void> Store::make_room_ahead() {
   bool scarce = false;
   {
     ReaderLock lock(tree_lock_);
+    DMAP_TRY(usable());
     scarce = nodes_->counts().available < nodes_->counts().usable / 3;
   }
   if (scarce) DMAP_TRY(add_zone());
@@ -59,14 +58,15 @@ Result<void> Store::checkpoint() {
 
 Result<Store::Cut> Store::cut() {
   Cut cut;
-  auto stored = space_->store_dirty_groups([&](uint64_t group, const std::optional<EncodedGroup>& value) -> Result<void> {
-    tree_lock_.assert_held();
-    Key key = key_of(kVolumeObject, Kind::kSpace, group);
-    cut.groups.push_back(group);
-    if (value) return tree_->put(key, value->bytes());
-    DMAP_TRY(tree_->erase(key));
-    return {};
-  });
+  auto stored =
+      space_->store_dirty_groups([&](uint64_t group, const std::optional<EncodedGroup>& value) -> Result<void> {
+        tree_lock_.assert_held();
+        Key key = key_of(kVolumeObject, Kind::kSpace, group);
+        cut.groups.push_back(group);
+        if (value) return tree_->put(key, value->bytes());
+        DMAP_TRY(tree_->erase(key));
+        return {};
+      });
   if (!stored) {
     for (uint64_t group : cut.groups) space_->mark_dirty(group);
     return std::unexpected(std::move(stored).error());
@@ -129,7 +129,8 @@ void Store::give_up(Cut& cut) {
   // A slot may or may not name this checkpoint now, so neither what it needs nor what the last one needs may ever be
   // overwritten: the volume takes no more changes. What was acknowledged is in the journal.
   WriterLock lock(tree_lock_);
-  failure_ = Error(Code::kReadOnly, "change", device_->name(), "the volume is read-only since a checkpoint could not be written");
+  failure_ = Error(Code::kReadOnly, "change", device_->name(),
+                   "the volume is read-only since a checkpoint could not be written");
   tree_->put_back(std::move(cut.frozen));
 }
 
@@ -162,14 +163,16 @@ Result<Store::Marked> Store::barrier_for_records() {
   }
   // First everything that the records speak of, then the word that they count.
   DMAP_TRY(device_->barrier());
+  bool marked = false;
   {
     WriterLock lock(tree_lock_);
     if (synced_through_ < through) {
       if (!journal_->has_room(sizeof through)) return Marked::kNoRoom;
       journal_->append_marker(through);
+      marked = true;
     }
   }
-  DMAP_TRY(device_->barrier());
+  if (marked) DMAP_TRY(device_->barrier());
   {
     WriterLock lock(tree_lock_);
     synced_through_ = std::max(synced_through_, through);

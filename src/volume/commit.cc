@@ -23,13 +23,14 @@ RecordState Store::record_state() const {
 
 Result<void> Store::usable() const {
   if (failure_) return std::unexpected(*failure_);
-  if (options_.access == Access::kReadOnly) return fail(Code::kReadOnly, "change", device_->name(), "the volume is open for reading");
+  if (options_.access == Access::kReadOnly)
+    return fail(Code::kReadOnly, "change", device_->name(), "the volume is open for reading");
   return {};
 }
 
 uint64_t Store::node_frames_for(const Transaction& transaction) const {
-  // Each area has its path. A long run of neighbours (extents, parts of an attribute) has leaves besides, which are paid for
-  // by what they hold: at worst a third full, written or emptied.
+  // Each area has its path. A long run of neighbours (extents, parts of an attribute) has leaves besides, which are
+  // paid for by what they hold: at worst a third full, written or emptied.
   return transaction.key_areas() * (tree_->node_frames_max_per_change() + 2) + 2 * transaction.size() / 1024;
 }
 
@@ -56,7 +57,7 @@ Result<void> Store::make_room(Shortage shortage, int attempt, const Transaction&
     if (attempt > 0 && DMAP_TRY(add_zone())) return {};
     if (attempt > 1) return fail(Code::kNoSpace, "change", device_->name(), "no room for metadata");
   }
-  if (attempt > 8) return fail(Code::kNoSpace, "change", device_->name(), "a checkpoint made no room");
+  if (attempt > 64) return fail(Code::kNoSpace, "change", device_->name(), "a checkpoint made no room");
   return checkpoint();
 }
 
@@ -123,17 +124,20 @@ void Store::apply_releases(std::span<const std::byte> payload, RecordState recor
 
 void Store::note_groups(const Transaction& transaction) {
   uint64_t groups = superblock_.frames.value / kGroupFrames + 1;
-  groups_changed_ = std::min(groups, groups_changed_ + 2 * transaction.frame_changes() + transaction.frames_changed() / kGroupFrames);
+  groups_changed_ =
+      std::min(groups, groups_changed_ + 2 * transaction.frame_changes() + transaction.frames_changed() / kGroupFrames);
 }
 
 void Store::note_pressure() {
   uint64_t budget = frames_within(options_.dirty_nodes).value;
-  bool pressing = is_pressing(journal_->used().value, journal_->size().value) || is_pressing(tree_->dirty_nodes(), budget) ||
+  bool pressing = is_pressing(journal_->used().value, journal_->size().value) ||
+                  is_pressing(tree_->dirty_nodes(), budget) ||
                   (nodes_->counts().available < node_frames_reserve() * 3 / 2 && tree_->dirty_nodes() > budget / 64);
   wants_checkpoint_.store(pressing, std::memory_order_relaxed);  // relaxed: a hint for the background
 }
 
 Result<void> Store::adopt_zone(Extent zone) {
+  if (zones_.size() == kZonesMax) return fail(Code::kCorrupt, "replay", device_->name(), "too many metadata zones");
   auto begin = place_of(zone.first).value;
   std::span<const std::byte> bytes(device_->data() + begin, bytes_of(zone.count).value);
   DMAP_TRY(nodes_->add_zone(zone, bytes));

@@ -21,12 +21,14 @@ constexpr uint64_t kBytesPerInode = 512;
 constexpr uint64_t kBytesPerName = 128;
 
 int64_t steady_ns() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
+      .count();
 }
 
 std::span<const std::byte> map_zeros() {
   void* zeros = mmap(nullptr, kZeroBytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  return zeros == MAP_FAILED ? std::span<const std::byte>() : std::span(static_cast<const std::byte*>(zeros), kZeroBytes);
+  return zeros == MAP_FAILED ? std::span<const std::byte>()
+                             : std::span(static_cast<const std::byte*>(zeros), kZeroBytes);
 }
 
 Result<std::unique_ptr<FrameTable>> make_table(const OpenOptions& options, std::function<void(Extent)> on_release) {
@@ -72,11 +74,12 @@ Result<std::unique_ptr<VolumeCore>> VolumeCore::open(std::unique_ptr<Device> dev
   VolumeCore* self = core.get();
   core->table_ = DMAP_TRY(make_table(options, [self](Extent run) { self->store_->space().on_holds_gone(run); }));
   DMAP_TRY(core->table_->add_device(kHomeDevice, device->traits().frames_max));
-  core->frames_.emplace(*core->table_);
+  core->frames_ = std::make_unique<Frames>(*core->table_);
   core->holds_ = std::make_unique<Holds>(*core->table_);
   core->store_ = DMAP_TRY(Store::open(std::move(device), options, *core->holds_, core->views_, host));
   InodeRef root = DMAP_TRY(core->inode(kRootInode));
-  if (!root->is_directory()) return fail(Code::kCorrupt, "open", core->store_->device().name(), "the root is no directory");
+  if (!root->is_directory())
+    return fail(Code::kCorrupt, "open", core->store_->device().name(), "the root is no directory");
   if (options.access == Access::kReadWrite) {
     DMAP_TRY(core->adopt_orphans());
     if (host.background == Background::kOn) core->maintenance_->start([self] { return self->round(); });
@@ -108,7 +111,8 @@ bool VolumeCore::round() {
   bool busy = false;
   if (store_->wants_checkpoint()) {
     busy = true;
-    static_cast<void>(store_->checkpoint());  // a failure shows in every change from here on
+    // A failure shows in every change from here on.
+    if (store_->checkpoint()) static_cast<void>(store_->make_room_ahead());
   }
   reap_dead();
   busy |= store_->space().mature() > FrameCount{0};
@@ -118,7 +122,16 @@ bool VolumeCore::round() {
     if (store_->wants_barrier()) static_cast<void>(store_->sync());
     last_barrier_ns_.store(now_ns, std::memory_order_relaxed);
   }
-  return busy || store_->space().counts().quarantined > FrameCount{0};
+  SpaceCounts counts = store_->space().counts();
+  busy |= counts.quarantined > counts.held;  // what a pin holds is given back by its holder
+  if (!busy) give_back_idle_descriptors();
+  return busy;
+}
+
+void VolumeCore::give_back_idle_descriptors() {
+  // They are kept for the next pin; when nothing is pinned in a quiet moment, nobody seems to wait for them (F2).
+  FrameTable::Statistics now = table_->statistics();
+  if (now.exposed_frames == 0 && now.in_use > Bytes{0}) table_->trim();
 }
 
 Result<void> VolumeCore::writable() const {
@@ -128,8 +141,10 @@ Result<void> VolumeCore::writable() const {
 
 Result<void> VolumeCore::sync() {
   if (store_->access() == Access::kReadOnly) return {};
-  DMAP_TRY(write_back_times());
-  return store_->sync();
+  auto times = write_back_times();
+  if (options_.durability == Durability::kRelaxed) return times;  // the background barrier will do
+  DMAP_TRY(store_->sync());
+  return times;
 }
 
 Result<void> VolumeCore::checkpoint() {
@@ -150,11 +165,14 @@ FrameInfo VolumeCore::frame_info() const {
 Result<File> VolumeCore::make_file(InodeRef inode, const FileOptions& options) {
   if (inode->is_directory()) return fail(Code::kIsDirectory, "open", "inode");
   if (inode->type == FileType::kSymlink) return fail(Code::kSymlinkLoop, "open", "inode", "it is a symbolic link");
-  if (inode->type != FileType::kRegular) return fail(Code::kNotSupported, "open", "inode", "it is a device, fifo or socket");
+  if (inode->type != FileType::kRegular)
+    return fail(Code::kNotSupported, "open", "inode", "it is a device, fifo or socket");
   if (options.access == Access::kReadWrite) DMAP_TRY(writable());
-  if (options.expected_size > Bytes{0}) inode->expected_size.store(options.expected_size.value, std::memory_order_relaxed);
+  if (options.expected_size > Bytes{0})
+    inode->expected_size.store(options.expected_size.value, std::memory_order_relaxed);
   if (options.truncate == Truncate::kYes) {
-    if (options.access == Access::kReadOnly) return fail(Code::kAccess, "open", "inode", "truncating needs a file open for writing");
+    if (options.access == Access::kReadOnly)
+      return fail(Code::kAccess, "open", "inode", "truncating needs a file open for writing");
     DMAP_TRY(truncate(*inode, Bytes{0}));
   }
   note_open(*inode);
@@ -164,7 +182,9 @@ Result<File> VolumeCore::make_file(InodeRef inode, const FileOptions& options) {
 
 void VolumeCore::close_file(Inode* inode) {
   bool nameless = inode->nameless.load(std::memory_order_relaxed);
-  { InodeRef closing(inode); }
+  {
+    InodeRef closing(inode);
+  }
   // The last user of a file without a name sees it go; letting go has queued it.
   if (nameless) reap_dead();
   open_files_.fetch_sub(1, std::memory_order_relaxed);

@@ -75,6 +75,8 @@ class VolumeCore {
   // paths.cc
   Result<Resolved> resolve(At at, Follow follow);
   Result<Found> find(At at, Follow follow);
+  /// As find(), with the name that led there; `found` is set.
+  Result<Resolved> find_name(At at, Follow follow);
   Result<Found> lookup(InodeNumber directory, std::string_view name);
   Result<InodeNumber> parent_of(InodeNumber directory);
 
@@ -139,6 +141,7 @@ class VolumeCore {
 
   explicit VolumeCore(const OpenOptions& options);
   bool round();
+  void give_back_idle_descriptors();
 
   // paths.cc
   Result<Resolved> resolve_quietly(At at, Follow follow);
@@ -150,7 +153,9 @@ class VolumeCore {
   // inodes.cc
   static Time now();
   Result<InodeRef> load_inode(InodeNumber number);
+  /// Under the lock of loading_ for this number: nobody else puts it into the cache.
   InodeRef cache_inode(InodeNumber number, const InodeRecord& record);
+  Mutex& loading(InodeNumber number) { return loading_[static_cast<uint64_t>(number) % loading_.size()]; }
   Result<void> ensure_loaded(Inode& inode);
   Result<void> load_extents(Inode& inode) REQUIRES(inode.mutex);
   static std::unique_ptr<InlineData> make_tiny(std::span<const std::byte> bytes);
@@ -159,14 +164,16 @@ class VolumeCore {
   void set_accessed(Inode& inode, Time time);
   void touch(Inode& inode, Time time);
   void mark_times(Inode& inode);
+  /// Puts late times into the tree. Goes on after a failure, and returns the first.
   Result<void> write_back_times();
+  Result<void> write_back_times(InodeNumber number);
   /// The record with the newest times.
   static InodeRecord current(Inode& inode) REQUIRES(inode.mutex);
   static void show_record(Inode& inode, const InodeRecord& record) REQUIRES(inode.mutex);
   /// Commits `txn` with the inode's new record; `show` as for Store::commit().
-  Result<void> commit_inode(Inode& inode, const InodeRecord& record, Transaction& txn, Purpose purpose = Purpose::kChange,
-                            std::span<Reservation> reservations = {}, FunctionRef<void()> show = [] {})
-      REQUIRES(inode.mutex);
+  Result<void> commit_inode(
+      Inode& inode, const InodeRecord& record, Transaction& txn, Purpose purpose = Purpose::kChange,
+      std::span<Reservation> reservations = {}, FunctionRef<void()> show = [] {}) REQUIRES(inode.mutex);
 
   // directory.cc
   struct NameChange {
@@ -181,8 +188,8 @@ class VolumeCore {
   // create.cc, unlink.cc, rename.cc
   Result<void> may_add(Inode& parent, std::string_view name) REQUIRES(parent.mutex);
   Result<void> commit_inode_key(InodeNumber number, const InodeRecord& record, Transaction& txn);
-  /// Puts into `txn` the erasure of all keys of an object and the release of its frames; false, and nothing put, if they are
-  /// too many for one record.
+  /// Puts into `txn` the erasure of all keys of an object and the release of its frames; false, and nothing put, if
+  /// they are too many for one record.
   Result<bool> record_removal(InodeNumber number, size_t extents_max, Transaction& txn);
   Result<NameLoss> plan_name_loss(Inode& target, Time time, Transaction& txn) REQUIRES(target.mutex);
   /// After the commit; the target's lock is still held.
@@ -203,16 +210,18 @@ class VolumeCore {
   void store(std::span<const std::byte> from, Pfn pfn, uint64_t within);
   Result<void> write_locked(Inode& inode, std::span<const std::byte> from, uint64_t offset) REQUIRES(inode.mutex);
   Result<void> write_tiny(Inode& inode, std::span<const std::byte> from, uint64_t offset) REQUIRES(inode.mutex);
-  Result<void> replace_tiny(Inode& inode, std::unique_ptr<InlineData> bytes) REQUIRES(inode.mutex);
+  Result<void> replace_tiny(Inode& inode, std::unique_ptr<InlineData> bytes, Purpose purpose) REQUIRES(inode.mutex);
   Result<void> move_to_frames(Inode& inode) REQUIRES(inode.mutex);
-  Result<Reservation> reserve_holes(Inode& inode, uint64_t first, uint64_t end, uint64_t announced_bytes) REQUIRES(inode.mutex);
+  Result<Reservation> reserve_holes(Inode& inode, uint64_t first, uint64_t end, uint64_t announced_bytes)
+      REQUIRES(inode.mutex);
   Result<void> write_frames(Inode& inode, std::span<const std::byte> from, uint64_t offset, Reservation& reservation)
       REQUIRES(inode.mutex);
 
   // shape.cc
-  Result<Reservation> reserve(FrameCount frames, const SpaceHint& hint);
-  /// Puts into `txn` what tells the tree of the change from `before` to `after` within file frames [first, end); returns how
-  /// many extents that adds.
+  /// For a change of `inode`, whose lock is held.
+  Result<Reservation> reserve(const Inode& inode, FrameCount frames, const SpaceHint& hint);
+  /// Puts into `txn` what tells the tree of the change from `before` to `after` within file frames [first, end);
+  /// returns how many extents that adds.
   static int64_t record_extents(Inode& inode, const ExtentVersion& before, const ExtentVersion& after, uint64_t first,
                                 uint64_t end, Transaction& txn);
   static void map_holes(ExtentMap::Edit& edit, const ExtentVersion& before, uint64_t first, uint64_t end,
@@ -222,19 +231,21 @@ class VolumeCore {
   void zero_edges(Inode& inode, uint64_t start, uint64_t end) REQUIRES(inode.mutex);
   Result<void> shrink(Inode& inode, uint64_t size) REQUIRES(inode.mutex);
   Result<void> grow(Inode& inode, uint64_t size) REQUIRES(inode.mutex);
-  Result<void> allocate_step(Inode& inode, uint64_t first, uint64_t end, Reservation& reservation) REQUIRES(inode.mutex);
+  Result<void> allocate_step(Inode& inode, uint64_t first, uint64_t end, Reservation& reservation)
+      REQUIRES(inode.mutex);
   Result<uint64_t> punch_step(Inode& inode, uint64_t first, uint64_t end) REQUIRES(inode.mutex);
   /// Turns what is allocated but unwritten in frames [first, end) of the file into written zeros.
   Result<void> make_written(Inode& inode, uint64_t first, uint64_t end) REQUIRES(inode.mutex);
 
   // reap.cc
-  /// Puts into `txn` the erasure of an object's keys from `first` on, and the release of their frames, as far as one record
-  /// takes them; true if there are more.
+  /// Puts into `txn` the erasure of an object's keys from `first` on, and the release of their frames, as far as one
+  /// record takes them; true if there are more.
   Result<bool> record_dead_keys(Key first, Transaction& txn);
   Result<void> drain_dead(Inode& inode) REQUIRES(inode.mutex);
   Result<void> reap_inode(InodeRef ref);
   Result<void> reap(InodeNumber number);
-  void reap_dead();
+  /// Reaps what is queued, but for `own`, whose lock the caller holds.
+  void reap_dead(const Inode* own = nullptr);
   Result<void> adopt_orphans();
 
   const OpenOptions options_;
@@ -242,12 +253,12 @@ class VolumeCore {
   std::unique_ptr<Holds> holds_;
   ViewSlots views_;
   std::unique_ptr<Store> store_;
-  std::optional<Frames> frames_;
+  std::unique_ptr<Frames> frames_;
   std::span<const std::byte> zeros_;  ///< what holes look like in a view: a mapping of the kernel's zero page
   InodeCache inodes_;
   NameCache names_;
   Mutex rename_;
-  Mutex reaping_;  ///< never waited for with a lock that reaping waits for: it only tries inodes' locks
+  Mutex reaping_;                  ///< never waited for with a lock that reaping waits for: it only tries inodes' locks
   std::array<Mutex, 64> loading_;  ///< by inode number: one thread at a time reads an inode from the tree
   Guarded<std::vector<InodeNumber>> late_times_;  ///< inodes whose times are newer than the tree's
   std::unique_ptr<Maintenance> maintenance_;

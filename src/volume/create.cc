@@ -13,10 +13,9 @@ constexpr uint32_t kLinksMax = 1U << 30;
 }  // namespace
 
 Result<void> check_name(std::string_view name) {
-  if (name.size() > Volume::kNameMax) return fail(Code::kNameTooLong, "name", name.substr(0, 64), "names have up to 255 bytes");
-  bool usable = !name.empty() && name != "." && name != ".." && name.find('/') == std::string_view::npos &&
-                name.find('\0') == std::string_view::npos;
-  if (!usable) return fail(Code::kInvalid, "name", name, "it cannot be a directory entry");
+  if (name.size() > Volume::kNameMax)
+    return fail(Code::kNameTooLong, "name", name.substr(0, 64), "names have up to 255 bytes");
+  if (!is_name(name)) return fail(Code::kInvalid, "name", name, "it cannot be a directory entry");
   return {};
 }
 
@@ -53,13 +52,16 @@ Result<InodeRef> VolumeCore::create(InodeNumber parent_number, std::string_view 
     parent_record.modified = parent_record.changed = record.born;
     txn.put(key_of(parent_number, Kind::kInode), encode(parent_record));
   }
+  // Whoever finds the number before it is in the cache waits for it to get there.
+  std::optional<MutexLock> making(std::in_place, loading(number));
   DMAP_TRY(commit_inode_key(number, record, txn));
+  InodeRef made = cache_inode(number, record);
+  making.reset();
   if (record.type == FileType::kDirectory) {
     show_record(*parent, parent_record);
   } else {
     touch(*parent, record.born);
   }
-  InodeRef made = cache_inode(number, record);
   remember_name(parent_number, name, {number, record.type});
   return made;
 }
@@ -106,9 +108,11 @@ Result<std::string> VolumeCore::read_link(Inode& inode) {
   uint64_t size = inode.size.load(std::memory_order_relaxed);
   return store_->read([&](const Tree& tree) -> Result<std::string> {
     std::string target;
+    if (size > Volume::kPathMax) return fail(Code::kCorrupt, "read_link", "inode", "its target is too long");
     while (target.size() < size) {
       auto part = DMAP_TRY(tree.find(key_of(inode.number, Kind::kSymlink, target.size() / kPartSize)));
-      if (!part || part->empty() || part->size() > kPartSize) return fail(Code::kCorrupt, "read_link", "inode", "a part of it is missing");
+      bool whole = part && part->size() == std::min<uint64_t>(kPartSize, size - target.size());
+      if (!whole) return fail(Code::kCorrupt, "read_link", "inode", "a part of its target is missing");
       target.append(reinterpret_cast<const char*>(part->data()), part->size());
     }
     return target;

@@ -39,7 +39,8 @@ Result<std::vector<std::byte>> changed_chain(std::span<const std::byte> value, s
 Result<std::vector<DirectoryEntry>> VolumeCore::read_directory(InodeNumber directory, DirectoryCookie after,
                                                                size_t entries_max) {
   InodeRef self = DMAP_TRY(inode(directory));
-  if (!self->is_directory()) return fail(Code::kNotDirectory, "list", "inode " + std::to_string(static_cast<uint64_t>(directory)));
+  if (!self->is_directory())
+    return fail(Code::kNotDirectory, "list", "inode " + std::to_string(static_cast<uint64_t>(directory)));
   DirectoryPlace start = place_of(after);
   if (start.hash >> 56 != 0) return fail(Code::kInvalid, "list", "cookie", "it never came from a listing");
   note_access(*self);

@@ -42,7 +42,9 @@ Bytes File::size() const {
 
 Result<Stat> File::stat() const { return core_->stat(*inode_); }
 
-Result<Bytes> File::read_at(std::span<std::byte> into, Offset offset) const { return core_->read(*inode_, into, offset); }
+Result<Bytes> File::read_at(std::span<std::byte> into, Offset offset) const {
+  return core_->read(*inode_, into, offset);
+}
 
 Result<void> File::write_at(std::span<const std::byte> from, Offset offset) {
   DMAP_TRY(may_write(access_));

@@ -102,7 +102,8 @@ FrameBytes encode(const Superblock& superblock) {
   return sealed(media);
 }
 
-Result<Superblock> decode_superblock(std::span<const std::byte> frame, FrameCount device_frames, const std::string& name) {
+Result<Superblock> decode_superblock(std::span<const std::byte> frame, FrameCount device_frames,
+                                     const std::string& name) {
   SuperblockMedia media;
   std::memcpy(&media, frame.data(), sizeof media);
   if (std::memcmp(media.magic, kSuperblockMagic, sizeof media.magic) != 0) {
@@ -172,9 +173,11 @@ Result<RootSlot> decode_root_slot(std::span<const std::byte> frame, const Superb
   if (media.checksum != frame_checksum<RootSlotMedia>(frame)) return bad("the checksum does not match");
   if (media.tag != superblock.tag()) return bad("it belongs to another volume");
   uint64_t ring = bytes_of(superblock.journal_frames).value;
-  if (media.journal_offset >= ring || media.journal_offset % kRecordAlign != 0) return bad("the journal's place is outside of it");
+  if (media.journal_offset >= ring || media.journal_offset % kRecordAlign != 0)
+    return bad("the journal's place is outside of it");
   if (media.zones == 0 || media.zones > kZonesMax) return bad("the number of metadata zones cannot be true");
-  if (media.inode_next < 2 || media.owned_frames > superblock.frames.value) return bad("its counts cannot be true");
+  if (media.inode_next < 2 || media.inode_next > uint64_t{1} << 56 || media.owned_frames > superblock.frames.value)
+    return bad("its counts cannot be true");
 
   RootSlot slot{.generation = media.generation,
                 .tree = {.pfn = Pfn{media.tree_pfn},

@@ -47,6 +47,12 @@ struct Superblock {
   uint64_t features_read_only = 0;     ///< unknown ones: may be read, not written
   uint64_t features_incompatible = 0;  ///< unknown ones: not to be opened
 
+  /// Where files' frames and metadata zones can be: what follows the journal.
+  [[nodiscard]] Extent data() const {
+    uint64_t first = kJournalFrame + journal_frames.value;
+    return {make_pfn(kHomeDevice, first), FrameCount{frames.value - first}};
+  }
+
   /// Stored in every node, zone map and root slot, and the seed of the journal's checksums, so that a frame of another
   /// volume is never taken for ours.
   [[nodiscard]] uint64_t tag() const;
@@ -56,12 +62,12 @@ struct Superblock {
 struct RootSlot {
   uint64_t generation = 0;
   Root tree;
-  uint64_t maps_digest = 0;   ///< NodeSpace::maps_digest() of the metadata zones
+  uint64_t maps_digest = 0;  ///< NodeSpace::maps_digest() of the metadata zones
   JournalPosition journal;
-  uint64_t inode_next = 2;   ///< inode numbers below are taken or were
-  uint64_t inodes = 0;       ///< that exist
-  uint64_t owned_frames = 0; ///< by files
-  std::vector<Extent> zones; ///< of metadata
+  uint64_t inode_next = 2;    ///< inode numbers below are taken or were
+  uint64_t inodes = 0;        ///< that exist
+  uint64_t owned_frames = 0;  ///< by files
+  std::vector<Extent> zones;  ///< of metadata
 };
 
 /// Zones that a root slot has room for.
@@ -71,7 +77,8 @@ FrameBytes encode(const Superblock& superblock);
 FrameBytes encode(const RootSlot& slot, uint64_t tag);
 
 /// Errors: foreign (not dmap's, another version, unknown features), corrupt. `device_frames` bounds the geometry.
-Result<Superblock> decode_superblock(std::span<const std::byte> frame, FrameCount device_frames, const std::string& name);
+Result<Superblock> decode_superblock(std::span<const std::byte> frame, FrameCount device_frames,
+                                     const std::string& name);
 Result<RootSlot> decode_root_slot(std::span<const std::byte> frame, const Superblock& superblock);
 
 std::string to_string(const Uuid& uuid);

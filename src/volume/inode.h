@@ -32,12 +32,12 @@ struct InlineData : RcuHead {
   [[nodiscard]] std::span<const std::byte> span() const { return {bytes.data(), size}; }
 };
 
-/// Changes are made under `mutex`, committed, and only then shown here. Readers of a file's bytes take no lock: they load
-/// `size`, then `tiny`, then the extent map, in that order (see read.cc for why).
+/// Changes are made under `mutex`, committed, and only then shown here. Readers of a file's bytes take no lock: they
+/// load `size`, then `tiny`, then the extent map, in that order (see read.cc for why).
 class Inode : public RcuHead, public RcuCacheLink<Inode> {
  public:
   /// With one reference counted, for its maker.
-  Inode(VolumeCore& core, InodeNumber number, const InodeRecord& found);
+  Inode(VolumeCore& owner, InodeNumber inode_number, const InodeRecord& found);
   ~Inode();
 
   VolumeCore& core;

@@ -12,6 +12,12 @@ namespace {
 
 constexpr int64_t kDay_ns = int64_t{24} * 3600 * 1'000'000'000;
 
+void raise(std::atomic<int64_t>& time, Time to) {
+  int64_t now = time.load(std::memory_order_relaxed);
+  while (now < to.nanoseconds && !time.compare_exchange_weak(now, to.nanoseconds, std::memory_order_relaxed)) {
+  }
+}
+
 }  // namespace
 
 Time VolumeCore::now() {
@@ -36,9 +42,9 @@ Result<InodeRef> VolumeCore::inode(InodeNumber number) {
 }
 
 Result<InodeRef> VolumeCore::load_inode(InodeNumber number) {
-  // One thread at a time, so that what is put into the cache is what the tree says at that moment: an inode changes only
-  // while it is in the cache.
-  MutexLock lock(loading_[static_cast<uint64_t>(number) % loading_.size()]);
+  // One thread at a time, so that what is put into the cache is what the tree says at that moment: an inode changes
+  // only while it is in the cache.
+  MutexLock lock(loading(number));
   for (;;) {
     {
       RcuReadSection section;
@@ -70,7 +76,13 @@ InodeRef VolumeCore::cache_inode(InodeNumber number, const InodeRecord& record) 
 
 Result<InodeRef> VolumeCore::inode(At at, Follow follow) {
   if (at.path.empty()) return inode(at.directory);
-  return inode(DMAP_TRY(find(at, follow)).inode);
+  for (;;) {
+    Resolved resolved = DMAP_TRY(find_name(at, follow));
+    auto found = inode(resolved.found->inode);
+    bool replaced = !found && found.error().code() == Code::kNotFound && !resolved.name.empty();
+    if (!replaced) return found;
+    // The name led to an object that another took the place of since: it leads to that one now, or to nothing.
+  }
 }
 
 void VolumeCore::let_go(Inode& inode) {
@@ -109,7 +121,7 @@ Result<void> VolumeCore::load_extents(Inode& inode) {
       while (cursor.is_on_entry() && cursor.key() <= last_key(inode.number, Kind::kExtent)) {
         uint64_t frame = offset_of(cursor.key());
         if (frame >= inode.record.dead_from) break;
-        DMAP_TRY(builder.add(DMAP_TRY(decode_extent(cursor.value(), frame, store_->superblock().frames.value))));
+        DMAP_TRY(builder.add(DMAP_TRY(decode_extent(cursor.value(), frame, store_->superblock().data()))));
         ++count;
         DMAP_TRY(cursor.next());
       }
@@ -135,7 +147,8 @@ std::unique_ptr<InlineData> VolumeCore::make_tiny(std::span<const std::byte> byt
 void VolumeCore::note_access(Inode& inode) {
   // relatime: only if it was changed since it was last read, or a day has passed (asked when it is opened).
   int64_t accessed = inode.accessed_ns.load(std::memory_order_relaxed);
-  if (accessed > inode.modified_ns.load(std::memory_order_relaxed)) [[likely]] return;
+  if (accessed > inode.modified_ns.load(std::memory_order_relaxed)) [[likely]]
+    return;
   set_accessed(inode, now());
 }
 
@@ -146,7 +159,8 @@ void VolumeCore::note_open(Inode& inode) {
 
 void VolumeCore::set_accessed(Inode& inode, Time time) {
   if (store_->access() == Access::kReadOnly) return;
-  inode.accessed_ns.store(std::max(time.nanoseconds, inode.modified_ns.load(std::memory_order_relaxed) + 1), std::memory_order_relaxed);
+  inode.accessed_ns.store(std::max(time.nanoseconds, inode.modified_ns.load(std::memory_order_relaxed) + 1),
+                          std::memory_order_relaxed);
   mark_times(inode);
 }
 
@@ -158,7 +172,8 @@ void VolumeCore::touch(Inode& inode, Time time) {
 
 void VolumeCore::mark_times(Inode& inode) {
   // An inode with late times stays in the cache (Inode::try_evict), so its number is enough to find it again.
-  if (inode.times_dirty.load(std::memory_order_relaxed) || inode.times_dirty.exchange(true, std::memory_order_relaxed)) return;
+  if (inode.times_dirty.load(std::memory_order_relaxed) || inode.times_dirty.exchange(true, std::memory_order_relaxed))
+    return;
   late_times_.with([&](std::vector<InodeNumber>& list) { list.push_back(inode.number); });
 }
 
@@ -172,9 +187,10 @@ InodeRecord VolumeCore::current(Inode& inode) {
 
 void VolumeCore::show_record(Inode& inode, const InodeRecord& record) {
   inode.record = record;
-  inode.accessed_ns.store(record.accessed.nanoseconds, std::memory_order_relaxed);
-  inode.modified_ns.store(record.modified.nanoseconds, std::memory_order_relaxed);
-  inode.changed_ns.store(record.changed.nanoseconds, std::memory_order_relaxed);
+  // A lock-free overwrite or read may have set newer ones since current(); only set_attributes sets them back.
+  raise(inode.accessed_ns, record.accessed);
+  raise(inode.modified_ns, record.modified);
+  raise(inode.changed_ns, record.changed);
 }
 
 Result<void> VolumeCore::commit_inode(Inode& inode, const InodeRecord& record, Transaction& txn, Purpose purpose,
@@ -189,18 +205,28 @@ Result<void> VolumeCore::commit_inode(Inode& inode, const InodeRecord& record, T
 
 Result<void> VolumeCore::write_back_times() {
   auto list = late_times_.with([](std::vector<InodeNumber>& late) { return std::exchange(late, {}); });
+  Result<void> first_failure;
   for (InodeNumber number : list) {
-    auto inode_found = inode(number);
-    if (!inode_found && inode_found.error().code() == Code::kNotFound) continue;  // removed since
-    InodeRef inode = DMAP_TRY(std::move(inode_found));
-    MutexLock lock(inode->mutex);
-    if (!inode->times_dirty.load(std::memory_order_relaxed)) continue;
-    inode->times_dirty.store(false, std::memory_order_relaxed);
-    if (inode->record.links == 0) continue;
-    Transaction txn;
-    DMAP_TRY(commit_inode(*inode, current(*inode), txn, Purpose::kDelete));
+    auto written = write_back_times(number);
+    if (written) continue;
+    late_times_.with([&](std::vector<InodeNumber>& late) { late.push_back(number); });
+    if (first_failure) first_failure = std::move(written);
   }
-  return {};
+  return first_failure;
+}
+
+Result<void> VolumeCore::write_back_times(InodeNumber number) {
+  auto found = inode(number);
+  if (!found && found.error().code() == Code::kNotFound) return {};  // removed since
+  InodeRef inode = DMAP_TRY(std::move(found));
+  MutexLock lock(inode->mutex);
+  if (!inode->times_dirty.load(std::memory_order_relaxed)) return {};
+  inode->times_dirty.store(false, std::memory_order_relaxed);
+  if (inode->record.links == 0) return {};
+  Transaction txn;
+  auto written = commit_inode(*inode, current(*inode), txn, Purpose::kDelete);
+  if (!written) inode->times_dirty.store(true, std::memory_order_relaxed);
+  return written;
 }
 
 Stat VolumeCore::stat(Inode& inode) {
@@ -233,7 +259,10 @@ Result<void> VolumeCore::set_attributes(Inode& inode, const AttributeChanges& ch
   record.modified = changes.modified.value_or(record.modified);
   record.changed = now();
   Transaction txn;
-  return commit_inode(inode, record, txn);
+  return commit_inode(inode, record, txn, Purpose::kChange, {}, [&] {
+    inode.accessed_ns.store(record.accessed.nanoseconds, std::memory_order_relaxed);
+    inode.modified_ns.store(record.modified.nanoseconds, std::memory_order_relaxed);
+  });
 }
 
 }  // namespace dmap

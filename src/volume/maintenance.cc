@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "volume/maintenance.h"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -41,7 +42,10 @@ void Maintenance::reap_in_next_round(InodeNumber number) {
 
 std::vector<InodeNumber> Maintenance::take_dead() {
   MutexLock lock(mutex_);
-  return std::exchange(dead_, {});
+  std::vector<InodeNumber> dead = std::exchange(dead_, {});
+  std::ranges::sort(dead);
+  dead.erase(std::ranges::unique(dead).begin(), dead.end());
+  return dead;
 }
 
 void Maintenance::run(const Round& round) {

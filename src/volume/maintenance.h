@@ -30,7 +30,7 @@ class Maintenance {
   void reap_later(InodeNumber number);
   /// As reap_later(), without waking the thread.
   void reap_in_next_round(InodeNumber number);
-  /// What was queued.
+  /// What was queued, each once.
   std::vector<InodeNumber> take_dead();
 
  private:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The cache of directory entries: (directory, name) -> (inode, type), read under RCU, filled under the directory's lock.
+// The cache of directory entries: (directory, name) -> (inode, type), read under RCU, filled under the directory's
+// lock.
 #ifndef DMAP_VOLUME_NAMES_H_
 #define DMAP_VOLUME_NAMES_H_
 

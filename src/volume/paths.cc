@@ -11,7 +11,8 @@ constexpr int kLinksMax = 40;
 
 std::string quoted(const At& at) {
   if (at.directory == kRootInode && !at.path.empty()) return std::string(at.path);
-  return "inode " + std::to_string(static_cast<uint64_t>(at.directory)) + (at.path.empty() ? "" : "/") + std::string(at.path);
+  return "inode " + std::to_string(static_cast<uint64_t>(at.directory)) + (at.path.empty() ? "" : "/") +
+         std::string(at.path);
 }
 
 /// Takes the first component off `path`; empty at the end.
@@ -90,11 +91,15 @@ Result<Resolved> VolumeCore::resolve_quietly(At at, Follow follow) {
     DMAP_TRY(inode(at.directory));
     return fail(Code::kNameTooLong, "find", "", "paths have up to 4095 bytes");
   }
-  if (at.path.find('\0') != std::string_view::npos) return fail(Code::kInvalid, "find", "", "the path has a NUL byte in it");
+  if (at.path.find('\0') != std::string_view::npos)
+    return fail(Code::kInvalid, "find", "", "the path has a NUL byte in it");
   std::string expanded;  // the path as symbolic links rewrote it
   std::string_view rest = at.path;
   int links = 0;
-  Resolved here{.parent = at.directory, .name = {}, .found = Found{at.directory, FileType::kDirectory}, .must_be_directory = false};
+  Resolved here{.parent = at.directory,
+                .name = {},
+                .found = Found{at.directory, FileType::kDirectory},
+                .must_be_directory = false};
   if (only_slashes(rest)) {
     InodeRef start = DMAP_TRY(inode(at.directory));
     here.found = Found{at.directory, start->type};
@@ -139,13 +144,15 @@ Result<Resolved> VolumeCore::resolve_quietly(At at, Follow follow) {
   return here;
 }
 
-Result<Found> VolumeCore::find(At at, Follow follow) {
+Result<Found> VolumeCore::find(At at, Follow follow) { return *DMAP_TRY(find_name(at, follow)).found; }
+
+Result<Resolved> VolumeCore::find_name(At at, Follow follow) {
   Resolved resolved = DMAP_TRY(resolve(at, follow));
   if (!resolved.found) return fail(Code::kNotFound, "find", quoted(at));
   if (resolved.must_be_directory && resolved.found->type != FileType::kDirectory) {
     return fail(Code::kNotDirectory, "find", quoted(at));
   }
-  return *resolved.found;
+  return resolved;
 }
 
 }  // namespace dmap

@@ -19,7 +19,9 @@ Pin::Pin(Pin&&) noexcept = default;
 Pin& Pin::operator=(Pin&&) noexcept = default;
 Pin::~Pin() = default;
 
-std::span<const Piece> Pin::pieces() const { return state_ ? std::span<const Piece>(state_->pieces) : std::span<const Piece>(); }
+std::span<const Piece> Pin::pieces() const {
+  return state_ ? std::span<const Piece>(state_->pieces) : std::span<const Piece>();
+}
 
 Bytes Pin::size() const { return state_ ? state_->size : Bytes{}; }
 
@@ -34,7 +36,10 @@ Result<Pin> VolumeCore::pin(Inode& inode, Offset offset, Bytes length) {
     return fail(Code::kOutOfRange, "pin", range(), "the file has " + std::to_string(inode.record.size) + " bytes");
   }
   // A device must find frames, and nothing in them that other files left.
-  DMAP_TRY(move_to_frames(inode));
+  if (inode.tiny.load(std::memory_order_relaxed) != nullptr) {
+    DMAP_TRY(writable());  // its bytes are in the tree, and only a change puts them into a frame
+    DMAP_TRY(move_to_frames(inode));
+  }
   DMAP_TRY(make_written(inode, offset.value >> kFrameShift, frames_covering(length + Bytes{offset.value}).value));
 
   auto state = std::make_unique<Pin::State>();
@@ -48,14 +53,17 @@ Result<Pin> VolumeCore::pin(Inode& inode, Offset offset, Bytes length) {
       segment = inode.extents.find(at >> kFrameShift);
     }
     if (segment.is_hole()) {
-      return fail(Code::kInvalid, "pin", range(), "there is a hole at " + std::to_string(at) + "; File::allocate() fills it");
+      return fail(Code::kInvalid, "pin", range(),
+                  "there is a hole at " + std::to_string(at) + "; File::allocate() fills it");
     }
     uint64_t here = std::min(end, end_byte(segment)) - at;
     Mapping part = segment.mapping().clipped(at >> kFrameShift, frames_covering(Bytes{at + here}).value);
     state->holds.push_back(DMAP_TRY(table_->expose({part.pfn, FrameCount{part.frames}}, Owner::kFileStore)));
     Bytes place = place_of(part.pfn) + Bytes{at & (kFrameSize.value - 1)};
-    state->pieces.push_back(
-        {.device = device_of(part.pfn), .offset = place, .length = Bytes{here}, .address = const_cast<std::byte*>(store_->device().address(place))});
+    state->pieces.push_back({.device = device_of(part.pfn),
+                             .offset = place,
+                             .length = Bytes{here},
+                             .address = const_cast<std::byte*>(store_->device().address(place))});
     at += here;
   }
   return Pin(std::move(state));

@@ -136,18 +136,23 @@ Result<View> VolumeCore::view(Inode& inode, Offset offset, Bytes length) {
   uint64_t size = inode.size.load(std::memory_order_acquire);  // acquire: as in read()
   uint64_t at = std::min(offset.value, size);
   uint64_t left = std::min(length.value, size - at);
-  state->size = Bytes{left};
   if (const InlineData* tiny = inode.tiny.load(std::memory_order_acquire)) {  // acquire: as in read()
+    left = std::min<uint64_t>(left, tiny->size > at ? tiny->size - at : 0);   // it may have shrunk since
     state->copy = std::make_unique<InlineData>();
     state->copy->size = static_cast<uint32_t>(left);
     copy_tiny(*tiny, std::span(state->copy->bytes).first(left), at);
     if (left > 0) state->pieces.push_back(state->copy->span());
+    state->size = Bytes{left};
     left = 0;
   }
+  state->size += Bytes{left};
   ExtentVersion version = inode.extents.version();
   while (left > 0) {
     Segment segment = version.find(at >> kFrameShift);
     uint64_t here = length_within(segment, at, left);
+    if (state->pieces.size() == views_.views_max()) {
+      return fail(Code::kTooManyViews, "view", "range", "it is in more pieces than OpenOptions::views_max");
+    }
     if (segment.reads_zero()) {
       here = std::min<uint64_t>(here, zeros_.size());
       state->pieces.push_back(zeros_.first(here));

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What nobody can reach any more: objects without a name or user, and tails that a truncate cut off. Their extents are
-// freed in steps, each a record of its own, so that no operation and no replay is unbounded (X5). An orphan key leads to
-// them after a restart.
+// freed in steps, each a record of its own, so that no operation and no replay is unbounded (X5). An orphan key leads
+// to them after a restart.
 #include "volume/core.h"
 
 namespace dmap {
@@ -20,7 +20,7 @@ Result<bool> VolumeCore::record_dead_keys(Key first, Transaction& txn) {
     for (size_t keys = 0; cursor.is_on_entry() && cursor.key().object == first.object; ++keys) {
       if (keys == kKeysAtOnce) return true;
       if (record_kind(cursor.key()) == Kind::kExtent) {
-        Mapping mapping = DMAP_TRY(decode_extent(cursor.value(), offset_of(cursor.key()), store_->superblock().frames.value));
+        Mapping mapping = DMAP_TRY(decode_extent(cursor.value(), offset_of(cursor.key()), store_->superblock().data()));
         freed.push_back({mapping.pfn, FrameCount{mapping.frames}});
       }
       txn.erase(cursor.key());
@@ -43,7 +43,7 @@ Result<void> VolumeCore::drain_dead(Inode& inode) {
     InodeRecord record = current(inode);
     if (!more) {
       record.dead_from = kNothingDead;
-      txn.erase(orphan);
+      if (record.links > 0) txn.erase(orphan);  // else it still has to vanish itself
     }
     DMAP_TRY(commit_inode(inode, record, txn, Purpose::kDelete));
   }
@@ -73,14 +73,20 @@ Result<void> VolumeCore::reap_inode(InodeRef ref) {
     inodes_.erase_dead(&inode);
   } else {
     inode.refs.revive();
-    InodeRef put_back(&inode);
+    inode.refs.unref();  // not by InodeRef, which would queue it: our caller does
   }
   return reaped;
 }
 
 Result<void> VolumeCore::reap(InodeNumber number) {
   auto found = inode(number);
-  if (!found) return found.error().code() == Code::kNotFound ? Result<void>() : std::unexpected(std::move(found).error());
+  if (!found && found.error().code() == Code::kNotFound) {
+    // Nothing is left of it but the orphan key, or not even that.
+    Transaction txn;
+    txn.erase(key_of(kVolumeObject, Kind::kOrphan, static_cast<uint64_t>(number)));
+    return store_->commit(txn, {}, Purpose::kDelete, [] {});
+  }
+  if (!found) return std::unexpected(std::move(found).error());
   InodeRef ref = std::move(*found);
   if (ref->nameless.load(std::memory_order_relaxed)) {
     // Whoever else has it queues it again when he lets go.
@@ -88,21 +94,21 @@ Result<void> VolumeCore::reap(InodeNumber number) {
   }
   // A writer that is out of space and calls us may hold another inode's lock: never wait for one here.
   if (!ref->mutex.try_lock()) {
-    maintenance_->reap_later(number);
-    return {};
+    return fail(Code::kBusy);
   }
   auto drained = drain_dead(*ref);
   ref->mutex.unlock();
   return drained;
 }
 
-void VolumeCore::reap_dead() {
+void VolumeCore::reap_dead(const Inode* own) {
   // One at a time, so that whoever closed the last file without a name finds it gone when this returns.
   MutexLock one(reaping_);
-  // What cannot go now (no room for the record, a volume that turned read-only) is tried again in the next round, and
-  // after the next open.
+  // What cannot go now (its lock is taken, no room for the record, a volume that turned read-only) is tried again in
+  // the next round, and after the next open.
   for (InodeNumber number : maintenance_->take_dead()) {
-    if (!reap(number)) maintenance_->reap_in_next_round(number);
+    bool skip = own != nullptr && own->number == number;
+    if (skip || !reap(number)) maintenance_->reap_in_next_round(number);
   }
 }
 

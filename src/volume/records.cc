@@ -55,22 +55,23 @@ Key key_of(InodeNumber object, Kind kind, uint64_t offset) {
 }
 
 InodeBytes encode(const InodeRecord& inode) {
-  InodeMedia media{.type = static_cast<uint8_t>(inode.type),
-                   .flags = static_cast<uint8_t>((inode.has_xattrs ? kFlagXattrs : 0) | (inode.is_inline ? kFlagInline : 0)),
-                   .permissions = static_cast<uint16_t>(inode.permissions),
-                   .uid = inode.uid,
-                   .gid = inode.gid,
-                   .links = inode.links,
-                   .size = inode.size,
-                   .frames = inode.frames,
-                   .extents = inode.extents,
-                   .accessed = inode.accessed.nanoseconds,
-                   .modified = inode.modified.nanoseconds,
-                   .changed = inode.changed.nanoseconds,
-                   .born = inode.born.nanoseconds,
-                   .device = inode.device,
-                   .parent = static_cast<uint64_t>(inode.parent),
-                   .dead_from = inode.dead_from};
+  InodeMedia media{
+      .type = static_cast<uint8_t>(inode.type),
+      .flags = static_cast<uint8_t>((inode.has_xattrs ? kFlagXattrs : 0) | (inode.is_inline ? kFlagInline : 0)),
+      .permissions = static_cast<uint16_t>(inode.permissions),
+      .uid = inode.uid,
+      .gid = inode.gid,
+      .links = inode.links,
+      .size = inode.size,
+      .frames = inode.frames,
+      .extents = inode.extents,
+      .accessed = inode.accessed.nanoseconds,
+      .modified = inode.modified.nanoseconds,
+      .changed = inode.changed.nanoseconds,
+      .born = inode.born.nanoseconds,
+      .device = inode.device,
+      .parent = static_cast<uint64_t>(inode.parent),
+      .dead_from = inode.dead_from};
   InodeBytes bytes{};
   std::memcpy(bytes.data(), &media, sizeof media);
   return bytes;
@@ -109,7 +110,8 @@ ExtentBytes encode(const Mapping& mapping) {
   return bytes;
 }
 
-Result<Mapping> decode_extent(std::span<const std::byte> value, uint64_t file_frame, uint64_t frames_end) {
+Result<Mapping> decode_extent(std::span<const std::byte> value, uint64_t file_frame, Extent data) {
+  const uint64_t frames_end = index_of(data.end());
   ExtentMedia media{};
   if (value.size() == sizeof media) std::memcpy(&media, value.data(), sizeof media);
   Mapping mapping{.file_frame = file_frame,
@@ -118,7 +120,7 @@ Result<Mapping> decode_extent(std::span<const std::byte> value, uint64_t file_fr
                   .birth = 0,
                   .written = (media.frames & kUnwrittenBit) == 0};
   bool sane = mapping.frames > 0 && mapping.frames <= frames_end && media.pfn <= frames_end - mapping.frames &&
-              file_frame < kFileFrames && mapping.frames <= kFileFrames - file_frame;
+              mapping.pfn >= data.first && file_frame < kFileFrames && mapping.frames <= kFileFrames - file_frame;
   if (!sane) {
     return fail(Code::kCorrupt, "read", "extent at frame " + std::to_string(file_frame),
                 "it points at " + std::to_string(mapping.frames) + " frames from pfn " + std::to_string(media.pfn));
@@ -150,18 +152,28 @@ Result<std::vector<Dentry>> decode_dentries(std::span<const std::byte> value) {
     std::memcpy(&media, value.data(), kDentryHead);
     bool ascending = chain.empty() || media.slot > chain.back().slot;
     bool sane = media.name_size > 0 && media.name_size <= value.size() - kDentryHead && ascending &&
-                media.type <= static_cast<uint8_t>(FileType::kSocket) && media.slot < kDentrySlots && media.inode != 0;
+                media.type <= static_cast<uint8_t>(FileType::kSocket) && media.slot < kDentrySlots &&
+                media.inode != 0 && media.inode < kInodesEnd;
     if (!sane) return bad();
+    std::string_view name(reinterpret_cast<const char*>(value.data()) + kDentryHead, media.name_size);
+    if (!is_name(name)) return bad();
     chain.push_back({.inode = InodeNumber{media.inode},
                      .type = static_cast<FileType>(media.type),
                      .slot = media.slot,
-                     .name = {reinterpret_cast<const char*>(value.data()) + kDentryHead, media.name_size}});
+                     .name = name});
     value = value.subspan(kDentryHead + media.name_size);
   }
   return chain;
 }
 
-uint64_t hash_of(std::string_view name, uint64_t seed) { return XXH3_64bits_withSeed(name.data(), name.size(), seed) >> 8; }
+bool is_name(std::string_view name) {
+  return !name.empty() && name.size() <= 255 && name != "." && name != ".." &&
+         name.find('/') == std::string_view::npos && name.find('\0') == std::string_view::npos;
+}
+
+uint64_t hash_of(std::string_view name, uint64_t seed) {
+  return XXH3_64bits_withSeed(name.data(), name.size(), seed) >> 8;
+}
 
 DirectoryCookie cookie_behind(uint64_t hash, uint8_t slot) { return DirectoryCookie{(hash << 7) | (slot + 1U)}; }
 

@@ -33,6 +33,8 @@ enum class Kind : uint8_t {
   kOrphan = 17,  ///< of object 0; offset: inode number; it has frames or keys that nobody can reach any more
 };
 
+/// Inode numbers stay below, so that each can be an offset in a key.
+inline constexpr uint64_t kInodesEnd = uint64_t{1} << 56;
 /// The object that the volume's own keys belong to.
 inline constexpr InodeNumber kVolumeObject{0};
 
@@ -57,9 +59,9 @@ struct InodeRecord {
   uint64_t frames = 0;   ///< that its extents have
   uint64_t extents = 0;  ///< how many keys of kind kExtent are alive
   Time accessed, modified, changed, born;
-  uint64_t device = 0;                 ///< st_rdev
-  InodeNumber parent{};                ///< of a directory
-  uint64_t dead_from = kNothingDead;   ///< extents from this frame of the file on are freed bit by bit (rule X5)
+  uint64_t device = 0;                ///< st_rdev
+  InodeNumber parent{};               ///< of a directory
+  uint64_t dead_from = kNothingDead;  ///< extents from this frame of the file on are freed bit by bit (rule X5)
 };
 
 inline constexpr size_t kInodeSize = 96;
@@ -72,8 +74,8 @@ Result<InodeRecord> decode_inode(std::span<const std::byte> value, InodeNumber n
 
 /// The value of the key at `mapping.file_frame`.
 ExtentBytes encode(const Mapping& mapping);
-/// `frames_end` bounds the frames of the home device.
-Result<Mapping> decode_extent(std::span<const std::byte> value, uint64_t file_frame, uint64_t frames_end);
+/// `data` is where files' frames can be, on the home device.
+Result<Mapping> decode_extent(std::span<const std::byte> value, uint64_t file_frame, Extent data);
 
 /// A directory entry among those whose names share a hash; `slot` tells them apart and never changes.
 struct Dentry {
@@ -86,6 +88,9 @@ inline constexpr uint8_t kDentrySlots = 127;
 
 std::vector<std::byte> encode(std::span<const Dentry> chain);
 Result<std::vector<Dentry>> decode_dentries(std::span<const std::byte> value);
+
+/// 1 to 255 bytes without '/' and NUL, and not "." or "..".
+bool is_name(std::string_view name);
 
 /// 56 bits of a seeded hash of a name.
 uint64_t hash_of(std::string_view name, uint64_t seed);

@@ -14,18 +14,22 @@ Result<void> VolumeCore::rename(At from, At to, RenameMode mode) {
     Resolved target = DMAP_TRY(resolve(to, Follow::kNo));
     if (source.name.empty()) return fail(Code::kInvalid, "rename", from.path, "it is not a name in a directory");
     if (target.name.empty()) {
-      return fail(mode == RenameMode::kNoReplace ? Code::kExists : Code::kInvalid, "rename", to.path, "it is not a name in a directory");
+      return fail(mode == RenameMode::kNoReplace ? Code::kExists : Code::kInvalid, "rename", to.path,
+                  "it is not a name in a directory");
     }
     if (!source.found) return fail(Code::kNotFound, "rename", from.path);
     auto renamed = rename_found(source, target, mode);
-    if (!renamed) return std::unexpected(std::move(renamed).error().within("rename", std::string(from.path) + " to " + std::string(to.path)));
+    if (!renamed)
+      return std::unexpected(
+          std::move(renamed).error().within("rename", std::string(from.path) + " to " + std::string(to.path)));
     if (*renamed) return {};
   }
 }
 
 Result<bool> VolumeCore::is_inside(InodeNumber directory, InodeNumber ancestor) {
-  while (directory != ancestor) {
+  for (uint64_t steps = store_->usage().inodes; directory != ancestor; --steps) {
     if (directory == kRootInode) return false;
+    if (steps == 0) return fail(Code::kCorrupt, "", "", "the directories above do not lead to the root");
     directory = DMAP_TRY(parent_of(directory));
   }
   return true;
@@ -71,7 +75,8 @@ Result<bool> VolumeCore::rename_found(const Resolved& source, const Resolved& ta
     met = DMAP_TRY(std::move(got_met));
   }
 
-  std::optional<InodeLocks> locks(std::in_place, std::initializer_list<Inode*>{from.get(), to.get(), moved.get(), met.get()});
+  std::optional<InodeLocks> locks(std::in_place,
+                                  std::initializer_list<Inode*>{from.get(), to.get(), moved.get(), met.get()});
   from->mutex.assert_held();
   to->mutex.assert_held();
   moved->mutex.assert_held();

@@ -30,18 +30,18 @@ std::vector<Mapping> mappings_around(const ExtentVersion& version, uint64_t firs
 
 }  // namespace
 
-Result<Reservation> VolumeCore::reserve(FrameCount frames, const SpaceHint& hint) {
+Result<Reservation> VolumeCore::reserve(const Inode& inode, FrameCount frames, const SpaceHint& hint) {
   for (int attempt = 0;; ++attempt) {
     auto reserved = store_->space().reserve(frames, hint);
     if (reserved || reserved.error().code() != Code::kNoSpace || attempt == 2) return reserved;
     // What is dead but not reaped, and what only waits for a barrier, would do.
-    reap_dead();
+    reap_dead(&inode);
     DMAP_TRY(store_->settle_quarantine());
   }
 }
 
-int64_t VolumeCore::record_extents(Inode& inode, const ExtentVersion& before, const ExtentVersion& after, uint64_t first,
-                                   uint64_t end, Transaction& txn) {
+int64_t VolumeCore::record_extents(Inode& inode, const ExtentVersion& before, const ExtentVersion& after,
+                                   uint64_t first, uint64_t end, Transaction& txn) {
   // The tree holds exactly the map's mappings, so the keys to change are those in which the two versions differ.
   std::vector<Mapping> old_ones = mappings_around(before, first, end);
   std::vector<Mapping> new_ones = mappings_around(after, first, end);
@@ -51,7 +51,8 @@ int64_t VolumeCore::record_extents(Inode& inode, const ExtentVersion& before, co
       txn.erase(key_of(inode.number, Kind::kExtent, (old_one++)->file_frame));
     }
     bool same_key = old_one != old_ones.end() && old_one->file_frame == mapping.file_frame;
-    if (!same_key || *old_one != mapping) txn.put(key_of(inode.number, Kind::kExtent, mapping.file_frame), encode(mapping));
+    if (!same_key || *old_one != mapping)
+      txn.put(key_of(inode.number, Kind::kExtent, mapping.file_frame), encode(mapping));
     if (same_key) ++old_one;
   }
   while (old_one != old_ones.end()) txn.erase(key_of(inode.number, Kind::kExtent, (old_one++)->file_frame));
@@ -79,6 +80,7 @@ void VolumeCore::map_holes(ExtentMap::Edit& edit, const ExtentVersion& before, u
     }
     frame = stop;
   }
+  CHECK(piece == reservation.pieces().end());  // a frame that is claimed and not mapped would be lost
 }
 
 void VolumeCore::zero_in_frame(const ExtentVersion& version, uint64_t frame, uint64_t from, uint64_t to) {
@@ -99,7 +101,8 @@ void VolumeCore::zero_old_tail(Inode& inode, uint64_t up_to) {
 }
 
 Result<void> VolumeCore::truncate(Inode& inode, Bytes size) {
-  if (size > File::kSizeMax) return fail(Code::kFileTooBig, "truncate", std::to_string(size.value), "files end below 8 EiB");
+  if (size > File::kSizeMax)
+    return fail(Code::kFileTooBig, "truncate", std::to_string(size.value), "files end below 8 EiB");
   MutexLock lock(inode.mutex);
   DMAP_TRY(writable());
   DMAP_TRY(load_extents(inode));
@@ -112,8 +115,9 @@ Result<void> VolumeCore::grow(Inode& inode, uint64_t size) {
     auto bytes = std::make_unique<InlineData>();
     bytes->size = static_cast<uint32_t>(size);
     bytes->bytes = {};
-    if (const InlineData* old = inode.tiny.load(std::memory_order_relaxed)) std::ranges::copy(old->span(), bytes->bytes.begin());
-    return replace_tiny(inode, std::move(bytes));
+    if (const InlineData* old = inode.tiny.load(std::memory_order_relaxed))
+      std::ranges::copy(old->span(), bytes->bytes.begin());
+    return replace_tiny(inode, std::move(bytes), Purpose::kChange);
   }
   DMAP_TRY(move_to_frames(inode));
   if (frames_covering(Bytes{size}).value > inode.record.dead_from) DMAP_TRY(drain_dead(inode));
@@ -131,7 +135,7 @@ Result<void> VolumeCore::grow(Inode& inode, uint64_t size) {
 
 Result<void> VolumeCore::shrink(Inode& inode, uint64_t size) {
   if (const InlineData* old = inode.tiny.load(std::memory_order_relaxed)) {
-    return replace_tiny(inode, make_tiny(old->span().first(size)));
+    return replace_tiny(inode, make_tiny(old->span().first(size)), Purpose::kDelete);
   }
   const uint64_t first_dead = frames_covering(Bytes{size}).value;
   ExtentVersion before = inode.extents.version();
@@ -155,7 +159,8 @@ Result<void> VolumeCore::shrink(Inode& inode, uint64_t size) {
   edit.erase(first_dead, kFileFrames - first_dead, [](const Mapping&) {});
   bool at_once = freed.size() <= kExtentsAtOnce && inode.record.dead_from == kNothingDead;
   if (at_once) {
-    record.extents += static_cast<uint64_t>(record_extents(inode, before, edit.version(), first_dead, kFileFrames - 1, txn));
+    record.extents +=
+        static_cast<uint64_t>(record_extents(inode, before, edit.version(), first_dead, kFileFrames - 1, txn));
   } else {
     // One record cuts the tail off; its extents are freed bit by bit (X5). The extent that crosses the cut is cut now.
     freed.resize(crosses ? 1 : 0);
@@ -190,7 +195,7 @@ Result<void> VolumeCore::allocate(Inode& inode, Offset offset, Bytes length, Kee
   MutexLock lock(inode.mutex);
   DMAP_TRY(writable());
   DMAP_TRY(load_extents(inode));
-  if (end > inode.record.dead_from) DMAP_TRY(drain_dead(inode));
+  DMAP_TRY(drain_dead(inode));
   DMAP_TRY(move_to_frames(inode));
   std::vector<Reservation> room;
   for (uint64_t at = first; at < end; at = std::min(end, at + kFramesAtOnce)) {
@@ -234,7 +239,7 @@ Result<void> VolumeCore::punch(Inode& inode, Offset offset, Bytes length) {
     uint64_t from = std::min<uint64_t>(start, bytes->size);
     std::fill(bytes->bytes.begin() + static_cast<ptrdiff_t>(from),
               bytes->bytes.begin() + static_cast<ptrdiff_t>(std::min<uint64_t>(end, bytes->size)), std::byte{0});
-    return replace_tiny(inode, std::move(bytes));
+    return replace_tiny(inode, std::move(bytes), Purpose::kDelete);
   }
   // Frames wholly inside go, the edges are zeroed.
   uint64_t first = frames_covering(Bytes{start}).value;

@@ -14,13 +14,13 @@
 #include <span>
 #include <utility>
 
+#include "base/function_ref.h"
 #include "base/guarded.h"
 #include "device/device.h"
 #include "dmap/options.h"
 #include "dmap/volume.h"
 #include "extent/hold_checker.h"
 #include "extent/space_map.h"
-#include "base/function_ref.h"
 #include "frame/view_slots.h"
 #include "journal/journal.h"
 #include "tree/cursor.h"
@@ -66,8 +66,8 @@ class Store final : private GroupSource {
   /// Opens what the device holds: newest valid root slot, then the journal. Writes nothing if read-only; otherwise
   /// makes both slots alike and begins a session, after a checkpoint if the journal is full.
   /// Errors: foreign, corrupt, read_only, io.
-  static Result<std::unique_ptr<Store>> open(std::unique_ptr<Device> device, const OpenOptions& options, HoldChecker& holds,
-                                             ViewSlots& views, const Host& host);
+  static Result<std::unique_ptr<Store>> open(std::unique_ptr<Device> device, const OpenOptions& options,
+                                             HoldChecker& holds, ViewSlots& views, const Host& host);
   ~Store() override;
 
   [[nodiscard]] const Superblock& superblock() const { return superblock_; }
@@ -97,6 +97,8 @@ class Store final : private GroupSource {
   /// See Volume::sync() and Volume::checkpoint().
   Result<void> sync();
   Result<void> checkpoint();
+  /// Adds a metadata zone if even a checkpoint leaves few free nodes, so that nobody has to wait for one.
+  Result<void> make_room_ahead();
 
   /// Makes frames free that could be: a barrier where the medium needs one, a grace period.
   Result<void> settle_quarantine();
@@ -108,7 +110,8 @@ class Store final : private GroupSource {
 
   [[nodiscard]] Usage usage() const;
   [[nodiscard]] OpenInfo open_info() const;
-  /// For check: node frames that the zones' maps have in use, and what was wrong with copies that opening could do without.
+  /// For check: node frames that the zones' maps have in use, and what was wrong with copies that opening could do
+  /// without.
   [[nodiscard]] uint64_t live_nodes() const;
   [[nodiscard]] std::vector<std::string> problems() const;
 
@@ -142,7 +145,6 @@ class Store final : private GroupSource {
 
   // checkpoint.cc
   struct Cut;
-  Result<void> take_checkpoint();
   Result<Cut> cut() REQUIRES(checkpoint_mutex_, tree_lock_);
   Result<void> write_out(Cut& cut) REQUIRES(checkpoint_mutex_);
   Result<void> write_slot(uint64_t frame, const RootSlot& slot);
@@ -163,20 +165,21 @@ class Store final : private GroupSource {
   std::unique_ptr<Journal> journal_ GUARDED_BY(tree_lock_) PT_GUARDED_BY(tree_lock_);
   std::vector<Extent> zones_ GUARDED_BY(tree_lock_);
   Counters counters_ GUARDED_BY(tree_lock_);
-  uint64_t groups_changed_ GUARDED_BY(tree_lock_) = 0;  ///< at most so many groups differ from what the tree says of them
+  uint64_t groups_changed_ GUARDED_BY(tree_lock_) =
+      0;  ///< at most so many groups differ from what the tree says of them
   uint64_t changed_through_ GUARDED_BY(tree_lock_) = 0;  ///< the number behind the last operation's record
   uint64_t synced_through_ GUARDED_BY(tree_lock_) = 0;   ///< records below count after a power cut too
   std::optional<Error> failure_ GUARDED_BY(tree_lock_);  ///< set: nothing is written any more
 
-  mutable Mutex checkpoint_mutex_;                       ///< one checkpoint at a time; taken first of all
+  mutable Mutex checkpoint_mutex_;               ///< one checkpoint at a time; taken first of all
   RootSlot slot_ GUARDED_BY(checkpoint_mutex_);  ///< the last complete checkpoint
   struct StaleSlot {
     uint64_t frame;
     std::string problem;  ///< empty: it is only old
   };
   std::vector<StaleSlot> stale_slots_ GUARDED_BY(checkpoint_mutex_);  ///< found by opening, not mended yet
-  Mutex sync_mutex_;                             ///< one barrier of the media at a time; taken before tree_lock_
-  Mutex zone_mutex_;                ///< one new zone at a time
+  Mutex sync_mutex_;  ///< one barrier of the media at a time; taken before tree_lock_
+  Mutex zone_mutex_;  ///< one new zone at a time
 
   std::atomic<uint64_t> inode_next_ = 2;
   std::atomic<uint64_t> checkpoints_ = 0;

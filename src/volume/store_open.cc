@@ -133,8 +133,8 @@ Store::Store(std::unique_ptr<Device> device, const OpenOptions& options, const H
 
 Store::~Store() = default;
 
-Result<std::unique_ptr<Store>> Store::open(std::unique_ptr<Device> device, const OpenOptions& options, HoldChecker& holds,
-                                           ViewSlots& views, const Host& host) {
+Result<std::unique_ptr<Store>> Store::open(std::unique_ptr<Device> device, const OpenOptions& options,
+                                           HoldChecker& holds, ViewSlots& views, const Host& host) {
   std::unique_ptr<Store> store(new Store(std::move(device), options, host));
   DMAP_TRY(store->load_root());
   DMAP_TRY(store->recover(holds, views));
@@ -144,7 +144,8 @@ Result<std::unique_ptr<Store>> Store::open(std::unique_ptr<Device> device, const
 
 Result<void> Store::load_root() {
   const std::string& name = device_->name();
-  if (device_->traits().frames < kVolumeFramesMin) return fail(Code::kForeign, "open", name, "it is too small to be a dmap volume");
+  if (device_->traits().frames < kVolumeFramesMin)
+    return fail(Code::kForeign, "open", name, "it is too small to be a dmap volume");
   auto superblock = decode_superblock(frame_at(*device_, kSuperblockFrame), device_->traits().frames, name);
   auto copy = decode_superblock(frame_at(*device_, kSuperblockCopyFrame), device_->traits().frames, name);
   if (!superblock && !copy) return std::unexpected(std::move(superblock).error());
@@ -155,7 +156,8 @@ Result<void> Store::load_root() {
   }
   superblock_ = *superblock;
   if (superblock_.features_read_only != 0 && options_.access == Access::kReadWrite) {
-    return fail(Code::kReadOnly, "open", name, "the volume uses features that this program can only read; open it read-only");
+    return fail(Code::kReadOnly, "open", name,
+                "the volume uses features that this program can only read; open it read-only");
   }
   std::optional<RootSlot> newest;
   uint64_t newest_frame = 0;
@@ -189,15 +191,16 @@ Result<void> Store::recover(HoldChecker& holds, ViewSlots& views) {
       DMAP_TRY(nodes_->open_zone(zone, bytes, slot_.generation));
     }
     if (nodes_->maps_digest() != slot_.maps_digest) {
-      return fail(Code::kCorrupt, "open", device_->name(), "a metadata zone's map is not the one of the last checkpoint");
+      return fail(Code::kCorrupt, "open", device_->name(),
+                  "a metadata zone's map is not the one of the last checkpoint");
     }
     tree_ = std::make_unique<Tree>(DMAP_TRY(Tree::open(*nodes_, superblock_.tag(), slot_.tree)));
     zones_ = slot_.zones;
     counters_ = {.inode_next = slot_.inode_next, .inodes = slot_.inodes};
   }
   FrameCount kept{zone_frames_for(superblock_.frames.value) / 2};
-  space_ = DMAP_TRY(SpaceMap::create(kHomeDevice, superblock_.frames, FrameCount{slot_.owned_frames}, *this, holds, views,
-                                     {.kept_for_metadata = kept}));
+  space_ = DMAP_TRY(SpaceMap::create(kHomeDevice, superblock_.frames, FrameCount{slot_.owned_frames}, *this, holds,
+                                     views, {.kept_for_metadata = kept}));
   Extent fixed{make_pfn(kHomeDevice, 0), FrameCount{kJournalFrame + superblock_.journal_frames.value}};
   DMAP_TRY(space_->reserve_fixed(fixed, FixedUse::kMetadata));
   for (const Extent& zone : slot_.zones) DMAP_TRY(space_->reserve_fixed(zone, FixedUse::kMetadata));
@@ -234,7 +237,8 @@ Result<void> Store::begin_session() {
 
 Result<void> Store::mend_slots() {
   // A checkpoint was cut between its two slots, or one has rotten. What only the older one needs is free to be
-  // overwritten from here on, so it must not be fallen back to (J4); and what names the newer one must be durable first.
+  // overwritten from here on, so it must not be fallen back to (J4); and what names the newer one must be durable
+  // first.
   MutexLock one(checkpoint_mutex_);
   if (stale_slots_.empty()) return {};
   DMAP_TRY(device_->barrier());
@@ -246,6 +250,8 @@ Result<void> Store::mend_slots() {
 Result<void> Store::replay_record(std::span<const std::byte> payload) {
   auto reader = DMAP_TRY(TransactionReader::open(payload));
   Counters counters = reader.counters();
+  if (counters.inode_next > kInodesEnd)
+    return fail(Code::kCorrupt, "replay", "journal record", "its counts cannot be true");
   Extent volume{make_pfn(kHomeDevice, 0), superblock_.frames};
   auto inside = [&](const Extent& extent) {
     return volume.contains(extent.first) && extent.count <= volume.count && extent.end() <= volume.end();
@@ -264,7 +270,8 @@ Result<void> Store::replay_record(std::span<const std::byte> payload) {
       DMAP_TRY(space_->prepare_release(release->extent));
       space_->release(release->extent, record_state());
     } else if (auto* zone = std::get_if<AddZone>(&change)) {
-      if (!inside(zone->extent)) return fail(Code::kCorrupt, "replay", "journal record", "a metadata zone lies outside of the volume");
+      if (!inside(zone->extent))
+        return fail(Code::kCorrupt, "replay", "journal record", "a metadata zone lies outside of the volume");
       DMAP_TRY(space_->reserve_fixed(zone->extent, FixedUse::kMetadata));
       WriterLock lock(tree_lock_);
       DMAP_TRY(adopt_zone(zone->extent));

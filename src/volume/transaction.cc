@@ -22,7 +22,9 @@ std::span<const std::byte> bytes_of_object(const T& object) {
   return std::as_bytes(std::span(&object, 1));
 }
 
-std::unexpected<Error> bad_words() { return fail(Code::kCorrupt, "replay", "journal record", "its words make no sense"); }
+std::unexpected<Error> bad_words() {
+  return fail(Code::kCorrupt, "replay", "journal record", "its words make no sense");
+}
 
 }  // namespace
 
@@ -54,10 +56,10 @@ void Transaction::erase(const Key& key) {
 }
 
 void Transaction::note_area(const Key& key) {
-  // Keys of one object lie together, but for offsets that are hashes: those may be far apart.
+  // Neighbours of one object and kind: parts, extents, in ascending order. Hashes as offsets lie far apart.
   constexpr uint64_t kNear = uint64_t{1} << 40;
-  bool near = key_changes_ > 0 && key.object == last_key_.object &&
-              (kind_of(key) != kind_of(last_key_) || offset_of(key) - offset_of(last_key_) < kNear);
+  bool near = key_changes_ > 0 && key.object == last_key_.object && kind_of(key) == kind_of(last_key_) &&
+              offset_of(key) - offset_of(last_key_) < kNear;
   if (!near) ++key_areas_;
   ++key_changes_;
   last_key_ = key;

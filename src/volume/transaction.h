@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One operation's changes to the metadata, in the words that the journal stores: keys put and erased, frames claimed and
-// released. Running and replaying an operation apply the same words by the same code, which is why they cannot disagree.
-// Applying a word twice is the same as once.
+// One operation's changes to the metadata, in the words that the journal stores: keys put and erased, frames claimed
+// and released. Running and replaying an operation apply the same words by the same code, which is why they cannot
+// disagree. Applying a word twice is the same as once.
 #ifndef DMAP_VOLUME_TRANSACTION_H_
 #define DMAP_VOLUME_TRANSACTION_H_
 

@@ -27,7 +27,7 @@ Result<bool> VolumeCore::record_removal(InodeNumber number, size_t extents_max, 
       if (keys.size() == extents_max + kOtherKeysMax) return false;
       if (record_kind(cursor.key()) == Kind::kExtent) {
         if (freed.size() == extents_max) return false;
-        Mapping mapping = DMAP_TRY(decode_extent(cursor.value(), offset_of(cursor.key()), store_->superblock().frames.value));
+        Mapping mapping = DMAP_TRY(decode_extent(cursor.value(), offset_of(cursor.key()), store_->superblock().data()));
         freed.push_back({mapping.pfn, FrameCount{mapping.frames}});
       }
       keys.push_back(cursor.key());
@@ -50,10 +50,15 @@ Result<NameLoss> VolumeCore::plan_name_loss(Inode& target, Time time, Transactio
   loss.target = &target;
   loss.record = current(target);
   loss.record.changed = time;
+  if (loss.record.links == 0) return fail(Code::kCorrupt, "remove", "inode", "it has a name and counts none");
   loss.record.links = target.is_directory() ? 0 : loss.record.links - 1;
   if (loss.record.links == 0 && target.refs.try_kill_last()) {
     loss.killed = true;
-    if (DMAP_TRY(record_removal(target.number, kExtentsAtOnce, txn))) return loss;
+    if (DMAP_TRY(record_removal(target.number, kExtentsAtOnce, txn))) {
+      bool queued = target.record.dead_from != kNothingDead;
+      if (queued) txn.erase(key_of(kVolumeObject, Kind::kOrphan, static_cast<uint64_t>(target.number)));
+      return loss;
+    }
     target.refs.revive();
     loss.killed = false;
   }

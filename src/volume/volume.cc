@@ -106,7 +106,8 @@ Result<InodeNumber> make(VolumeCore& core, At at, const InodeRecord& record, std
   DMAP_TRY(core.writable());
   Resolved resolved = DMAP_TRY(core.resolve(at, Follow::kNo));
   if (resolved.found) return fail(Code::kExists, "create", at.path);
-  if (resolved.must_be_directory && record.type != FileType::kDirectory) return fail(Code::kNotFound, "create", at.path);
+  if (resolved.must_be_directory && record.type != FileType::kDirectory)
+    return fail(Code::kNotFound, "create", at.path);
   auto made = core.create(resolved.parent, resolved.name, record, target);
   if (!made) return std::unexpected(std::move(made).error().within("create", at.path));
   return (*made)->number;
@@ -119,7 +120,8 @@ Result<InodeNumber> Volume::make_directory(At at, Ownership ownership) {
 }
 
 Result<InodeNumber> Volume::make_symlink(std::string_view target, At at, Ownership ownership) {
-  if (target.empty() || target.find('\0') != std::string_view::npos) return fail(Code::kInvalid, "symlink", at.path, "the target is empty or has a NUL byte");
+  if (target.empty() || target.find('\0') != std::string_view::npos)
+    return fail(Code::kInvalid, "symlink", at.path, "the target is empty or has a NUL byte");
   if (target.size() > kPathMax) return fail(Code::kNameTooLong, "symlink", at.path, "targets have up to 4095 bytes");
   InodeRecord record = VolumeCore::new_record(FileType::kSymlink, ownership);
   record.size = target.size();
@@ -161,7 +163,9 @@ Result<void> Volume::rename(At from, At to, RenameMode mode) {
   return core_->rename(from, to, mode);
 }
 
-Result<std::string> Volume::read_link(At at) const { return core_->read_link(*DMAP_TRY(core_->inode(at, Follow::kNo))); }
+Result<std::string> Volume::read_link(At at) const {
+  return core_->read_link(*DMAP_TRY(core_->inode(at, Follow::kNo)));
+}
 
 Result<std::vector<DirectoryEntry>> Volume::read_directory(At at, DirectoryCookie after, size_t entries_max) const {
   return core_->read_directory(DMAP_TRY(core_->find(at, Follow::kYes)).inode, after, entries_max);
@@ -173,7 +177,8 @@ Result<std::vector<std::byte>> Volume::get_xattr(At at, std::string_view name, F
   return core_->get_xattr(*DMAP_TRY(core_->inode(at, follow)), name);
 }
 
-Result<void> Volume::set_xattr(At at, std::string_view name, std::span<const std::byte> value, XattrMode mode, Follow follow) {
+Result<void> Volume::set_xattr(At at, std::string_view name, std::span<const std::byte> value, XattrMode mode,
+                               Follow follow) {
   DMAP_TRY(core_->writable());
   return core_->set_xattr(*DMAP_TRY(core_->inode(at, follow)), name, value, mode);
 }

@@ -5,6 +5,7 @@
 // readers are shown.
 #include <algorithm>
 
+#include "base/bits.h"
 #include "base/check.h"
 #include "volume/core.h"
 
@@ -19,6 +20,11 @@ constexpr uint64_t kSectionBytes = 1 << 20;
 constexpr uint64_t kLargeBytes = kLargeFrames << kFrameShift;
 
 constexpr uint64_t offset_in_frame(uint64_t offset) { return offset & (kFrameSize.value - 1); }
+
+/// Where the record that begins at `at` ends: at a frame's edge, so that no frame is in two of them.
+constexpr uint64_t chunk_end(uint64_t at, uint64_t end) {
+  return std::min(end, round_down(at, kFrameSize.value) + kChunkBytes);
+}
 
 /// Whether every byte of [offset, offset + length) is in a frame and was written.
 bool is_written(const ExtentVersion& version, uint64_t offset, uint64_t length) {
@@ -47,7 +53,8 @@ Result<void> VolumeCore::write(Inode& inode, std::span<const std::byte> from, Of
 Result<Offset> VolumeCore::append(Inode& inode, std::span<const std::byte> from) {
   MutexLock lock(inode.mutex);
   uint64_t at = inode.record.size;
-  if (from.size() > File::kSizeMax.value - at) return fail(Code::kFileTooBig, "append", "file", "files end below 8 EiB");
+  if (from.size() > File::kSizeMax.value - at)
+    return fail(Code::kFileTooBig, "append", "file", "files end below 8 EiB");
   if (!from.empty()) DMAP_TRY(write_locked(inode, from, at));
   return Offset{at};
 }
@@ -65,7 +72,8 @@ bool VolumeCore::overwrite(Inode& inode, std::span<const std::byte> from, uint64
   }
   for (size_t done = 0; done < from.size(); done += kSectionBytes) {
     RcuReadSection section;
-    if (!store_mapped(inode, from.subspan(done, std::min<uint64_t>(from.size() - done, kSectionBytes)), offset + done)) return false;
+    if (!store_mapped(inode, from.subspan(done, std::min<uint64_t>(from.size() - done, kSectionBytes)), offset + done))
+      return false;
   }
   return true;
 }
@@ -76,7 +84,8 @@ bool VolumeCore::store_mapped(Inode& inode, std::span<const std::byte> from, uin
     Segment segment = version.find(offset >> kFrameShift);
     if (segment.reads_zero()) return false;  // a truncate or punch came between
     uint64_t length = std::min<uint64_t>(from.size(), end_byte(segment) - offset);
-    store(from.first(length), segment.pfn + FrameCount{(offset >> kFrameShift) - segment.first}, offset_in_frame(offset));
+    store(from.first(length), segment.pfn + FrameCount{(offset >> kFrameShift) - segment.first},
+          offset_in_frame(offset));
     from = from.subspan(length);
     offset += length;
   }
@@ -94,20 +103,26 @@ Result<void> VolumeCore::write_locked(Inode& inode, std::span<const std::byte> f
   DMAP_TRY(writable());
   DMAP_TRY(load_extents(inode));
   uint64_t end = offset + from.size();
-  if (frames_covering(Bytes{end}).value > inode.record.dead_from) DMAP_TRY(drain_dead(inode));
+  // A dead tail goes first: it may be in the way, or be the very room that is missing.
+  DMAP_TRY(drain_dead(inode));
   bool fits = inode.record.extents == 0 && std::max(end, inode.record.size) <= File::kInlineMax.value;
   if (fits) return write_tiny(inode, from, offset);
   DMAP_TRY(move_to_frames(inode));
 
   // All the room first, so that a full volume refuses the write before anything of it has happened.
   std::vector<Reservation> room;
-  for (uint64_t at = offset; at < end; at += kChunkBytes) {
-    uint64_t chunk_end = std::min(end, at + kChunkBytes);
-    room.push_back(DMAP_TRY(reserve_holes(inode, at >> kFrameShift, frames_covering(Bytes{chunk_end}).value, from.size())));
+  for (uint64_t at = offset; at < end; at = chunk_end(at, end)) {
+    uint64_t end_frame = frames_covering(Bytes{chunk_end(at, end)}).value;
+    room.push_back(DMAP_TRY(reserve_holes(inode, at >> kFrameShift, end_frame, from.size())));
   }
+  const uint64_t old_size = inode.record.size;
   for (Reservation& reservation : room) {
-    auto chunk = from.first(std::min<uint64_t>(from.size(), kChunkBytes));
-    DMAP_TRY(write_frames(inode, chunk, offset, reservation));
+    auto chunk = from.first(chunk_end(offset, end) - offset);
+    if (auto written = write_frames(inode, chunk, offset, reservation); !written) {
+      // No room for metadata half-way: nothing stays behind the old end.
+      if (inode.record.size > old_size) static_cast<void>(shrink(inode, old_size));
+      return written;
+    }
     from = from.subspan(chunk.size());
     offset += chunk.size();
   }
@@ -119,12 +134,13 @@ Result<void> VolumeCore::write_tiny(Inode& inode, std::span<const std::byte> fro
   uint64_t old_size = inode.record.size;
   bytes->size = static_cast<uint32_t>(std::max(old_size, offset + from.size()));
   bytes->bytes = {};
-  if (const InlineData* old = inode.tiny.load(std::memory_order_relaxed)) std::ranges::copy(old->span(), bytes->bytes.begin());
+  if (const InlineData* old = inode.tiny.load(std::memory_order_relaxed))
+    std::ranges::copy(old->span(), bytes->bytes.begin());
   std::ranges::copy(from, bytes->bytes.begin() + static_cast<ptrdiff_t>(offset));
-  return replace_tiny(inode, std::move(bytes));
+  return replace_tiny(inode, std::move(bytes), Purpose::kChange);
 }
 
-Result<void> VolumeCore::replace_tiny(Inode& inode, std::unique_ptr<InlineData> bytes) {
+Result<void> VolumeCore::replace_tiny(Inode& inode, std::unique_ptr<InlineData> bytes, Purpose purpose) {
   Transaction txn;
   InodeRecord record = current(inode);
   record.modified = record.changed = now();
@@ -137,7 +153,7 @@ Result<void> VolumeCore::replace_tiny(Inode& inode, std::unique_ptr<InlineData> 
     txn.erase(key);
   }
   if (!record.is_inline) bytes.reset();
-  return commit_inode(inode, record, txn, Purpose::kChange, {}, [&] {
+  return commit_inode(inode, record, txn, purpose, {}, [&] {
     bool grows = record.size >= inode.size.load(std::memory_order_relaxed);
     if (!grows) inode.size.store(record.size, std::memory_order_release);  // pairs with the acquire in read()
     inode.show_tiny(std::move(bytes));
@@ -148,7 +164,7 @@ Result<void> VolumeCore::replace_tiny(Inode& inode, std::unique_ptr<InlineData> 
 Result<void> VolumeCore::move_to_frames(Inode& inode) {
   const InlineData* tiny = inode.tiny.load(std::memory_order_relaxed);
   if (tiny == nullptr) return {};
-  Reservation reservation = DMAP_TRY(reserve(FrameCount{1}, {}));
+  Reservation reservation = DMAP_TRY(reserve(inode, FrameCount{1}, {}));
   Pfn pfn = reservation.pieces()[0].first;
   store(tiny->span(), pfn, 0);
   store_->device().zero_streaming(place_of(pfn) + Bytes{tiny->size}, kFrameSize - Bytes{tiny->size});
@@ -186,10 +202,11 @@ Result<Reservation> VolumeCore::reserve_holes(Inode& inode, uint64_t first, uint
   }
   uint64_t announced = std::max(announced_bytes, inode.expected_size.load(std::memory_order_relaxed));
   if (announced >= kLargeBytes) hint.size = SpaceHint::Size::kLarge;
-  return reserve(FrameCount{missing}, hint);
+  return reserve(inode, FrameCount{missing}, hint);
 }
 
-Result<void> VolumeCore::write_frames(Inode& inode, std::span<const std::byte> from, uint64_t offset, Reservation& reservation) {
+Result<void> VolumeCore::write_frames(Inode& inode, std::span<const std::byte> from, uint64_t offset,
+                                      Reservation& reservation) {
   const uint64_t end = offset + from.size();
   const uint64_t first_frame = offset >> kFrameShift;
   const uint64_t end_frame = frames_covering(Bytes{end}).value;
@@ -217,22 +234,21 @@ Result<void> VolumeCore::write_frames(Inode& inode, std::span<const std::byte> f
     zero_in_frame(after, end_frame - 1, offset_in_frame(end), kFrameSize.value);
   }
   if (offset > old_size) zero_old_tail(inode, offset);
-  auto store_where = [&](bool unseen) {
-    for (uint64_t at = offset; at < end;) {
-      uint64_t frame = at >> kFrameShift;
-      Segment was = before.find(frame);
-      Segment is = after.find(frame);
-      uint64_t stop = std::min({end, end_byte(was), end_byte(is)});
-      bool fresh = was.reads_zero();
-      if (!fresh && at < old_size) stop = std::min(stop, old_size);
-      if ((fresh || at >= old_size) == unseen) {
-        store(from.subspan(at - offset, stop - at), is.pfn + FrameCount{frame - is.first}, offset_in_frame(at));
-      }
-      at = stop;
+  std::vector<std::pair<uint64_t, uint64_t>> reachable;  // ranges of bytes that readers can see already
+  for (uint64_t at = offset; at < end;) {
+    Segment was = before.find(at >> kFrameShift);
+    Segment is = after.find(at >> kFrameShift);
+    uint64_t stop = std::min({end, end_byte(was), end_byte(is)});
+    if (!was.reads_zero() && at < old_size) {
+      stop = std::min(stop, old_size);
+      reachable.emplace_back(at, stop);
+    } else {
+      store(from.subspan(at - offset, stop - at), is.pfn + FrameCount{(at >> kFrameShift) - is.first},
+            offset_in_frame(at));
     }
-    store_->device().fence();
-  };
-  store_where(true);
+    at = stop;
+  }
+  store_->device().fence();
 
   Transaction txn;
   for (const Extent& piece : reservation.pieces()) txn.claim(piece);
@@ -246,8 +262,8 @@ Result<void> VolumeCore::write_frames(Inode& inode, std::span<const std::byte> f
     edit.publish();
     inode.size.store(record.size, std::memory_order_release);  // after the map; pairs with the acquire in read()
   }));
-  // What was reachable before is a plain overwrite. (The versions above ended with the edit; this range is mapped now.)
-  if (offset < old_size) CHECK(overwrite(inode, from.first(std::min<uint64_t>(from.size(), old_size - offset)), offset));
+  // What was reachable before is a plain overwrite, and comes last: a write that is refused has not touched it.
+  for (auto [at, stop] : reachable) CHECK(overwrite(inode, from.subspan(at - offset, stop - at), at));
   return {};
 }
 

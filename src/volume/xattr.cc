@@ -39,7 +39,7 @@ Result<void> check_xattr_name(std::string_view name) {
 
 /// Where an attribute's parts begin, and what is there.
 struct VolumeCore::XattrPlace {
-  uint64_t offset = 0;    ///< of its first part; of a free place if there is no such attribute
+  uint64_t offset = 0;          ///< of its first part; of a free place if there is no such attribute
   std::optional<size_t> parts;  ///< empty: there is no such attribute
   std::vector<std::byte> value;
 };
@@ -57,12 +57,18 @@ Result<VolumeCore::XattrPlace> VolumeCore::find_xattr(const Inode& inode, std::s
       }
       XattrHead head = DMAP_TRY(decode_head(*first));
       if (name_in(*first) != name) continue;
+      const size_t size = sizeof head + head.name_size + head.value_size;
+      auto whole = [&](size_t part, const std::optional<Value>& bytes) {
+        return bytes && bytes->size() == std::min(kPartSize, size - part * kPartSize);
+      };
+      if (!whole(0, first))
+        return fail(Code::kCorrupt, "read", "extended attribute", "its first part has a wrong size");
       XattrPlace place{.offset = offset, .parts = 1, .value = {}};
       auto bytes = first->subspan(sizeof head + head.name_size);
       place.value.assign(bytes.begin(), bytes.end());
       while (place.value.size() < head.value_size) {
         auto part = DMAP_TRY(tree.find(key_of(inode.number, Kind::kXattr, offset + *place.parts)));
-        if (!part || part->empty()) return fail(Code::kCorrupt, "read", "extended attribute", "a part is missing");
+        if (!whole(*place.parts, part)) return fail(Code::kCorrupt, "read", "extended attribute", "a part is missing");
         place.value.insert(place.value.end(), part->begin(), part->end());
         ++*place.parts;
       }
@@ -81,7 +87,8 @@ Result<std::vector<std::byte>> VolumeCore::get_xattr(Inode& inode, std::string_v
   return std::move(place.value);
 }
 
-Result<void> VolumeCore::set_xattr(Inode& inode, std::string_view name, std::span<const std::byte> value, XattrMode mode) {
+Result<void> VolumeCore::set_xattr(Inode& inode, std::string_view name, std::span<const std::byte> value,
+                                   XattrMode mode) {
   DMAP_TRY(check_xattr_name(name));
   if (value.size() > kXattrValueMax) return fail(Code::kTooBig, "xattr", name, "values have up to 64 KiB");
   MutexLock lock(inode.mutex);
@@ -98,7 +105,8 @@ Result<void> VolumeCore::set_xattr(Inode& inode, std::string_view name, std::spa
   Transaction txn;
   size_t parts = 0;
   for (size_t at = 0; at < bytes.size(); at += kPartSize, ++parts) {
-    txn.put(key_of(inode.number, Kind::kXattr, place.offset + parts), std::span(bytes).subspan(at, std::min(kPartSize, bytes.size() - at)));
+    txn.put(key_of(inode.number, Kind::kXattr, place.offset + parts),
+            std::span(bytes).subspan(at, std::min(kPartSize, bytes.size() - at)));
   }
   for (size_t part = parts; part < place.parts.value_or(0); ++part) {
     txn.erase(key_of(inode.number, Kind::kXattr, place.offset + part));

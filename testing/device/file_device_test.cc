@@ -170,7 +170,8 @@ TEST_P(FileDeviceTest, ProgressIsToldAndCanStopIt) {
        }});
   EXPECT_THAT(steps, ::testing::ElementsAre(kSpaceStep.value, (kSpaceStep + 4_KiB).value));
 
-  auto stopped = FileDevice::create(path("stopped"), kSpaceStep * 2, {.progress = [](uint64_t, uint64_t) { return false; }});
+  auto stopped =
+      FileDevice::create(path("stopped"), kSpaceStep * 2, {.progress = [](uint64_t, uint64_t) { return false; }});
   EXPECT_THAT(message_of(stopped), HasSubstr("canceled; after 64 MiB"));
   EXPECT_FALSE(fs::exists(path("stopped")));
 }

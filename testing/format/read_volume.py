@@ -322,6 +322,8 @@ class Volume:
 
     def _decode_key(self, found, kind, offset, value):
         where = f"object {found.number}"
+        if not found.links and kind != EXTENT:
+            return  # it is being taken apart
         if kind == INLINE:
             found.inline = value
         elif kind == SYMLINK:
@@ -358,9 +360,9 @@ class Volume:
         if found.links:
             require(len(found.mapping) == found.extents, f"{where}: its number of extents")
             require(sum(item[2] for item in found.mapping) == found.frames, f"{where}: its number of frames")
-        if found.flags & 2:
+        if found.links and found.flags & 2:
             require(len(found.inline) == found.size, f"{where}: its inline bytes are not of its size")
-        if found.type == 2:
+        if found.links and found.type == 2:
             require(len(found.target) == found.size, f"{where}: its target is not of its size")
         require(found.links or found.number in self.orphans, f"{where}: it has no name and is no orphan")
 
