@@ -16,9 +16,10 @@ namespace {
 
 void decode_fixed(std::span<const uint8_t> input) {
   Superblock superblock{.uuid = {1}, .frames = FrameCount{4096}, .journal_frames = FrameCount{256}};
+  RootSlot root;
+  root.zones = {{Pfn{300}, FrameCount{64}}};
   for (bool slot : {false, true}) {
-    FrameBytes frame =
-        slot ? encode(RootSlot{.zones = {{Pfn{300}, FrameCount{64}}}}, superblock.tag()) : encode(superblock);
+    FrameBytes frame = slot ? encode(root, superblock.tag()) : encode(superblock);
     for (size_t i = 12; i < input.size() && i < frame.size(); ++i) frame[i] ^= std::byte{input[i]};
     std::memset(frame.data() + 8, 0, 4);
     uint32_t sum = crc32c(frame);
