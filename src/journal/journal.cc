@@ -21,6 +21,9 @@ std::span<const std::byte> ring_of(const Device& device, const JournalRegion& re
   return {device.data() + region.at.value, region.size.value};
 }
 
+/// A machine that cannot name its boots leaves zeros, which tell nothing.
+bool is_same_boot(const SessionMark& a, const SessionMark& b) { return a == b && a != SessionMark{}; }
+
 /// How much of what lies behind `start` counts, found by one pass over the headers before anything is applied.
 struct Counted {
   uint64_t records = 0;  ///< that count
@@ -35,13 +38,15 @@ Counted count_records(std::span<const std::byte> ring, JournalPosition at, uint3
   while (auto record = record_at(ring, at, seed)) {
     ++found.intact;
     if (record->header.kind == RecordKind::kMarker) std::memcpy(&marked, record->payload.data(), sizeof marked);
-    at = behind(*record, at, ring.size());
+    JournalPosition next = behind(*record, at, ring.size());
+    // A boot's first session was begun where an open cut the journal, over the marker itself perhaps: so all that lies
+    // before it is durable.
+    if (record->header.kind == RecordKind::kSession && !is_same_boot(next.session, at.session)) marked = at.sequence;
+    at = next;
     if (found.intact > ring.size() / kRecordAlign) break;  // a chain cannot be longer than the ring
   }
-  // An open in another boot cut the journal at the marker before it began its session, so every session behind the last
-  // marker ran in the boot of the last session: that one decides.
-  // A machine that cannot name its boots leaves zeros, which tell nothing.
-  bool same_boot = at.session == boot && boot != SessionMark{};
+  // Every session behind the last marker ran in the boot of the last session: that one decides.
+  bool same_boot = is_same_boot(at.session, boot);
   found.records = !unordered || same_boot ? found.intact : std::min(found.intact, std::max(marked, first) - first);
   return found;
 }

@@ -2,14 +2,13 @@
 //
 // check_volume: one pass over the tree in key order, then what can only be said of the whole: names against inodes,
 // extents against the space map, nodes against the zones' maps.
-#include "dmap/check.h"
+#include "volume/check.h"
 
 #include <algorithm>
 #include <map>
 #include <unordered_map>
 
 #include "device/file_device.h"
-#include "volume/core.h"
 
 namespace dmap {
 namespace {
@@ -345,10 +344,12 @@ class Checker {
 
 }  // namespace
 
+CheckReport check_core(VolumeCore& core, const CheckOptions& options) { return Checker(core, options).run(); }
+
 Result<CheckReport> check_volume(const std::string& path, const CheckOptions& options) {
   auto device = DMAP_TRY(FileDevice::open(path, DeviceAccess::kReadOnly));
   auto core = DMAP_TRY(VolumeCore::open(std::move(device), {.access = Access::kReadOnly}));
-  return Checker(*core, options).run();
+  return check_core(*core, options);
 }
 
 }  // namespace dmap

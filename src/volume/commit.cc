@@ -151,7 +151,7 @@ Result<bool> Store::add_zone() {
     ReaderLock lock(tree_lock_);
     if (zones_.size() == kZonesMax) return false;
   }
-  FrameCount want{std::clamp<uint64_t>(superblock_.frames.value / 64, 256, 32256)};
+  FrameCount want{std::clamp<uint64_t>(superblock_.frames.value / 64, 64, 32256)};
   auto run = space_->reserve_run(want, FrameCount{64});
   if (!run) {
     if (run.error().code() == Code::kNoSpace) return false;

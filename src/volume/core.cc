@@ -67,7 +67,8 @@ std::vector<Store::Entry> VolumeCore::first_entries() {
   return {{.key = key_of(kRootInode, Kind::kInode), .value = {bytes.begin(), bytes.end()}}};
 }
 
-Result<std::unique_ptr<VolumeCore>> VolumeCore::open(std::unique_ptr<Device> device, const OpenOptions& options) {
+Result<std::unique_ptr<VolumeCore>> VolumeCore::open(std::unique_ptr<Device> device, const OpenOptions& options,
+                                                     const Host& host) {
   std::unique_ptr<VolumeCore> core(new VolumeCore(options));
   if (core->zeros_.empty()) return fail(Code::kNoMemory, "open", device->name());
   VolumeCore* self = core.get();
@@ -75,13 +76,13 @@ Result<std::unique_ptr<VolumeCore>> VolumeCore::open(std::unique_ptr<Device> dev
   DMAP_TRY(core->table_->add_device(kHomeDevice, device->traits().frames_max));
   core->frames_ = std::make_unique<Frames>(*core->table_);
   core->holds_ = std::make_unique<Holds>(*core->table_);
-  core->store_ = DMAP_TRY(Store::open(std::move(device), options, *core->holds_, core->views_));
+  core->store_ = DMAP_TRY(Store::open(std::move(device), options, *core->holds_, core->views_, host));
   InodeRef root = DMAP_TRY(core->inode(kRootInode));
   if (!root->is_directory())
     return fail(Code::kCorrupt, "open", core->store_->device().name(), "the root is no directory");
   if (options.access == Access::kReadWrite) {
     DMAP_TRY(core->adopt_orphans());
-    core->maintenance_->start([self] { return self->round(); });
+    if (host.background == Background::kOn) core->maintenance_->start([self] { return self->round(); });
   }
   return core;
 }

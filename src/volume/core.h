@@ -64,7 +64,8 @@ struct NameLoss {
 
 class VolumeCore {
  public:
-  static Result<std::unique_ptr<VolumeCore>> open(std::unique_ptr<Device> device, const OpenOptions& options);
+  static Result<std::unique_ptr<VolumeCore>> open(std::unique_ptr<Device> device, const OpenOptions& options,
+                                                  const Host& host = {});
   /// The tree's first entries: the root directory.
   static std::vector<Store::Entry> first_entries();
   /// Closes if close() was not called.

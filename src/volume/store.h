@@ -35,6 +35,18 @@ namespace dmap {
 /// What an operation is for: deleting may use the metadata reserve, so that it works on a full volume (X5).
 enum class Purpose : uint8_t { kChange, kDelete };
 
+/// The running boot of this machine, as the kernel names it; zeros where it does not.
+SessionMark boot_of_machine();
+
+/// Whether the volume's own thread works in the background: without it, the same operations store the same bytes.
+enum class Background : uint8_t { kOn, kOff };
+
+/// Where a volume runs. A test says otherwise, to play a reboot.
+struct Host {
+  SessionMark boot = boot_of_machine();
+  Background background = Background::kOn;
+};
+
 /// Any thread may call anything, but for format() and open().
 class Store final : private GroupSource {
  public:
@@ -51,10 +63,11 @@ class Store final : private GroupSource {
   /// Whether the device has a superblock that can be read.
   static bool holds_volume(const Device& device);
 
-  /// Opens what the device holds: newest valid root slot, then the journal. Writes nothing if read-only.
+  /// Opens what the device holds: newest valid root slot, then the journal. Writes nothing if read-only; otherwise
+  /// makes both slots alike and begins a session, after a checkpoint if the journal is full.
   /// Errors: foreign, corrupt, read_only, io.
   static Result<std::unique_ptr<Store>> open(std::unique_ptr<Device> device, const OpenOptions& options,
-                                             HoldChecker& holds, ViewSlots& views);
+                                             HoldChecker& holds, ViewSlots& views, const Host& host);
   ~Store() override;
 
   [[nodiscard]] const Superblock& superblock() const { return superblock_; }
@@ -100,10 +113,10 @@ class Store final : private GroupSource {
   /// For check: node frames that the zones' maps have in use, and what was wrong with copies that opening could do
   /// without.
   [[nodiscard]] uint64_t live_nodes() const;
-  [[nodiscard]] const std::vector<std::string>& problems() const { return problems_; }
+  [[nodiscard]] std::vector<std::string> problems() const;
 
  private:
-  Store(std::unique_ptr<Device> device, const OpenOptions& options);
+  Store(std::unique_ptr<Device> device, const OpenOptions& options, const Host& host);
 
   enum class Shortage : uint8_t { kNone, kJournal, kDirtyNodes, kNodeFrames };
 
@@ -112,8 +125,9 @@ class Store final : private GroupSource {
   // store_open.cc
   Result<void> load_root();
   Result<void> recover(HoldChecker& holds, ViewSlots& views);
-  Result<void> replay_record(std::span<const std::byte> payload);
   Result<void> begin_session();
+  Result<void> mend_slots();
+  Result<void> replay_record(std::span<const std::byte> payload);
 
   // commit.cc
   Result<void> usable() const REQUIRES_SHARED(tree_lock_);
@@ -140,9 +154,9 @@ class Store final : private GroupSource {
   Result<Marked> barrier_for_records();
 
   const OpenOptions options_;
+  const Host host_;
   const std::unique_ptr<Device> device_;
   Superblock superblock_;
-  SessionMark boot_{};
   std::unique_ptr<SpaceMap> space_;
 
   mutable SharedMutex tree_lock_;
@@ -157,10 +171,15 @@ class Store final : private GroupSource {
   uint64_t synced_through_ GUARDED_BY(tree_lock_) = 0;   ///< records below count after a power cut too
   std::optional<Error> failure_ GUARDED_BY(tree_lock_);  ///< set: nothing is written any more
 
-  Mutex checkpoint_mutex_;                       ///< one checkpoint at a time; taken first of all
+  mutable Mutex checkpoint_mutex_;               ///< one checkpoint at a time; taken first of all
   RootSlot slot_ GUARDED_BY(checkpoint_mutex_);  ///< the last complete checkpoint
-  Mutex sync_mutex_;                             ///< one barrier of the media at a time; taken before tree_lock_
-  Mutex zone_mutex_;                             ///< one new zone at a time
+  struct StaleSlot {
+    uint64_t frame;
+    std::string problem;  ///< empty: it is only old
+  };
+  std::vector<StaleSlot> stale_slots_ GUARDED_BY(checkpoint_mutex_);  ///< found by opening, not mended yet
+  Mutex sync_mutex_;  ///< one barrier of the media at a time; taken before tree_lock_
+  Mutex zone_mutex_;  ///< one new zone at a time
 
   std::atomic<uint64_t> inode_next_ = 2;
   std::atomic<uint64_t> checkpoints_ = 0;

@@ -25,19 +25,6 @@ void fill_randomly(T& object) {
   CHECK(getrandom(&object, sizeof object, 0) == static_cast<ssize_t>(sizeof object));
 }
 
-/// The running boot of this machine, as the kernel names it; zeros where it does not.
-SessionMark boot_of_machine() {
-  SessionMark mark{};
-  int file = ::open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-  if (file < 0) return mark;
-  char text[36] = {};
-  ssize_t got = ::read(file, text, sizeof text);
-  ::close(file);
-  // Which 16 of its characters tell boots apart does not matter: the random digits in front do.
-  if (got == sizeof text) std::memcpy(mark.boot, text, sizeof mark.boot);
-  return mark;
-}
-
 uint64_t zone_frames_for(uint64_t volume_frames) { return std::clamp<uint64_t>(volume_frames / 64, 128, 32256); }
 
 uint64_t journal_frames_for(const FormatOptions& options, uint64_t volume_frames) {
@@ -62,6 +49,18 @@ void put_frame(Device& device, uint64_t index, std::span<const std::byte> bytes)
 }
 
 }  // namespace
+
+SessionMark boot_of_machine() {
+  SessionMark mark{};
+  int file = ::open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+  if (file < 0) return mark;
+  char text[36] = {};
+  ssize_t got = ::read(file, text, sizeof text);
+  ::close(file);
+  // Which 16 of its characters tell boots apart does not matter: the random digits in front do.
+  if (got == sizeof text) std::memcpy(mark.boot, text, sizeof mark.boot);
+  return mark;
+}
 
 Result<void> Store::check_geometry(const FormatOptions& options, FrameCount volume, const std::string& name) {
   uint64_t frames = volume.value;
@@ -129,32 +128,18 @@ Result<void> Store::format(Device& device, const FormatOptions& options, std::sp
   return device.barrier();
 }
 
-Store::Store(std::unique_ptr<Device> device, const OpenOptions& options)
-    : options_(options), device_(std::move(device)), boot_(boot_of_machine()) {}
+Store::Store(std::unique_ptr<Device> device, const OpenOptions& options, const Host& host)
+    : options_(options), host_(host), device_(std::move(device)) {}
 
 Store::~Store() = default;
 
 Result<std::unique_ptr<Store>> Store::open(std::unique_ptr<Device> device, const OpenOptions& options,
-                                           HoldChecker& holds, ViewSlots& views) {
-  std::unique_ptr<Store> store(new Store(std::move(device), options));
+                                           HoldChecker& holds, ViewSlots& views, const Host& host) {
+  std::unique_ptr<Store> store(new Store(std::move(device), options, host));
   DMAP_TRY(store->load_root());
   DMAP_TRY(store->recover(holds, views));
   if (options.access == Access::kReadWrite) DMAP_TRY(store->begin_session());
   return store;
-}
-
-Result<void> Store::begin_session() {
-  bool full = false;
-  {
-    ReaderLock lock(tree_lock_);
-    full = !journal_->has_room(0);
-  }
-  // Opens that are killed, one after the other, must not use up what a session needs.
-  if (full) DMAP_TRY(checkpoint());
-  WriterLock lock(tree_lock_);
-  journal_->begin_session(boot_, static_cast<uint64_t>(now_ns()));
-  note_pressure();
-  return {};
 }
 
 Result<void> Store::load_root() {
@@ -175,17 +160,24 @@ Result<void> Store::load_root() {
                 "the volume uses features that this program can only read; open it read-only");
   }
   std::optional<RootSlot> newest;
+  uint64_t newest_frame = 0;
+  std::vector<StaleSlot> stale;
   for (uint64_t frame : kRootSlotFrames) {
     auto slot = decode_root_slot(frame_at(*device_, frame), superblock_);
     if (!slot) {
-      problems_.push_back("the root slot in frame " + std::to_string(frame) + ": " + slot.error().message());
+      stale.push_back({frame, "the root slot in frame " + std::to_string(frame) + ": " + slot.error().message()});
     } else if (!newest || slot->generation > newest->generation) {
+      if (newest) stale.push_back({newest_frame, {}});
       newest = std::move(*slot);
+      newest_frame = frame;
+    } else if (slot->generation < newest->generation) {
+      stale.push_back({frame, {}});
     }
   }
-  if (!newest) return fail(Code::kCorrupt, "open", name, problems_.back());
+  if (!newest) return fail(Code::kCorrupt, "open", name, stale.back().problem);
   MutexLock lock(checkpoint_mutex_);
   slot_ = std::move(*newest);
+  stale_slots_ = std::move(stale);
   return {};
 }
 
@@ -214,7 +206,7 @@ Result<void> Store::recover(HoldChecker& holds, ViewSlots& views) {
   for (const Extent& zone : slot_.zones) DMAP_TRY(space_->reserve_fixed(zone, FixedUse::kMetadata));
 
   JournalRegion region = journal_region(superblock_);
-  ReplayEnd end = DMAP_TRY(replay(*device_, region, slot_.journal, boot_,
+  ReplayEnd end = DMAP_TRY(replay(*device_, region, slot_.journal, host_.boot,
                                   [this](std::span<const std::byte> payload) { return replay_record(payload); }));
   records_replayed_ = end.operations;
   // Nobody reads yet: what the replay freed is free.
@@ -226,6 +218,32 @@ Result<void> Store::recover(HoldChecker& holds, ViewSlots& views) {
   journal_ = std::make_unique<Journal>(*device_, region, slot_.journal, end.position);
   // A journal of this boot may hold what no power cut would have left; the next barrier has to cover it.
   if (record_state() == RecordState::kPending && end.operations > 0) synced_through_ = 0;
+  return {};
+}
+
+Result<void> Store::begin_session() {
+  DMAP_TRY(mend_slots());
+  auto is_full = [&] {
+    ReaderLock lock(tree_lock_);
+    return !journal_->has_room(sizeof(SessionMark));
+  };
+  // Sessions that died soon after they began have used up the journal's reserve for them.
+  if (is_full()) DMAP_TRY(checkpoint());
+  WriterLock lock(tree_lock_);
+  journal_->begin_session(host_.boot, static_cast<uint64_t>(now_ns()));
+  note_pressure();
+  return {};
+}
+
+Result<void> Store::mend_slots() {
+  // A checkpoint was cut between its two slots, or one has rotten. What only the older one needs is free to be
+  // overwritten from here on, so it must not be fallen back to (J4); and what names the newer one must be durable
+  // first.
+  MutexLock one(checkpoint_mutex_);
+  if (stale_slots_.empty()) return {};
+  DMAP_TRY(device_->barrier());
+  for (const StaleSlot& stale : stale_slots_) DMAP_TRY(write_slot(stale.frame, slot_));
+  stale_slots_.clear();
   return {};
 }
 
@@ -271,6 +289,15 @@ Result<std::optional<EncodedGroup>> Store::load(uint64_t group) {
     if (!value) return std::optional<EncodedGroup>();
     return std::optional(DMAP_TRY(EncodedGroup::copy_of(*value)));
   });
+}
+
+std::vector<std::string> Store::problems() const {
+  std::vector<std::string> all = problems_;
+  MutexLock one(checkpoint_mutex_);
+  for (const StaleSlot& stale : stale_slots_) {
+    if (!stale.problem.empty()) all.push_back(stale.problem);
+  }
+  return all;
 }
 
 Usage Store::usage() const {
