@@ -8,9 +8,9 @@
 // a word that is covered only in part are on their own.
 //
 // C++ has no name for such a copy, so here is what it rests on. A CPU performs an aligned 8-byte part of a vector load
-// or store whole (on x86-64 and arm64, also where the vector as a whole may be split), and a short memcpy() moves nothing
-// in smaller parts than words if address and length are multiples of words. So the words are cut out first. Under
-// ThreadSanitizer they are relaxed atomics, one by one: it reports what is plain on the other side, and no more.
+// or store whole (on x86-64 and arm64, also where the vector as a whole may be split), and a short memcpy() moves
+// nothing in smaller parts than words if address and length are multiples of words. So the words are cut out first.
+// Under ThreadSanitizer they are relaxed atomics, one by one: it reports what is plain on the other side, and no more.
 #ifndef DMAP_BASE_SHARED_BYTES_H_
 #define DMAP_BASE_SHARED_BYTES_H_
 
@@ -71,7 +71,8 @@ inline void zero_edge(std::byte* to, size_t length) {
 inline constexpr size_t kWholeWords = 1984;
 
 inline void copy_words(std::byte* to, const std::byte* from, size_t length) {
-  for (size_t at = 0; at < length; at += kWholeWords) std::memcpy(to + at, from + at, std::min(length - at, kWholeWords));
+  for (size_t at = 0; at < length; at += kWholeWords)
+    std::memcpy(to + at, from + at, std::min(length - at, kWholeWords));
 }
 inline void store_words(std::byte* to, const std::byte* from, size_t length) { copy_words(to, from, length); }
 inline void load_words(std::byte* to, const std::byte* from, size_t length) { copy_words(to, from, length); }

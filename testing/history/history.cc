@@ -2,6 +2,7 @@
 #include "testing/history/history.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <map>
 #include <thread>
@@ -14,7 +15,12 @@
 namespace dmap::testing {
 namespace {
 
-int64_t now() { return std::chrono::steady_clock::now().time_since_epoch().count(); }
+/// The time, when everything that this thread stored before is where others see it: a store may wait in its CPU's buffer
+/// for longer than a clock takes to be read, and only the clock ties the threads of a history together.
+int64_t now() {
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  return std::chrono::steady_clock::now().time_since_epoch().count();
+}
 
 void run_thread(Registers& registers, const HistoryOptions& options, uint32_t writer, std::vector<Event>& events) {
   Random random(options.seed * 64 + writer);

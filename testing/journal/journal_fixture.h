@@ -43,10 +43,11 @@ struct Ring {
 
   ReplayEnd replay_all(uint64_t boot) {
     found.clear();
-    auto end = replay(*device, region, start, boot_number(boot), [&](std::span<const std::byte> payload) -> Result<void> {
-      found.emplace_back(reinterpret_cast<const char*>(payload.data()), payload.size());
-      return {};
-    });
+    auto end =
+        replay(*device, region, start, boot_number(boot), [&](std::span<const std::byte> payload) -> Result<void> {
+          found.emplace_back(reinterpret_cast<const char*>(payload.data()), payload.size());
+          return {};
+        });
     EXPECT_TRUE(end.has_value());
     return *end;
   }
