@@ -96,7 +96,8 @@ class File {
   [[nodiscard]] Result<Bytes> read_at(std::span<std::byte> into, Offset offset) const;
 
   /// Writes all of `from` at `offset`, extending the file if needed. Errors: access, read_only, no_space (nothing was
-  /// extended), file_too_big, io. A plain overwrite may tear at 8-byte words in a power cut, nothing else can.
+  /// extended), file_too_big, io. A plain overwrite may tear at 8-byte words in a power cut, nothing else can;
+  /// a write of more than 16 MiB is several records, so that a cut may leave a prefix of it.
   [[nodiscard]] Result<void> write_at(std::span<const std::byte> from, Offset offset);
 
   /// Writes all of `from` at the end, in one step with respect to other appends; returns where it went.

@@ -33,7 +33,7 @@ struct OpenOptions {
   Durability durability = Durability::kStrict;
   Bytes descriptor_memory = 64_MiB;  ///< page descriptors (pins): reaching it is no_descriptors
   Bytes dirty_nodes = 64_MiB;        ///< changed tree nodes in RAM: reaching it forces a checkpoint
-  Bytes inode_cache = 64_MiB;        ///< inodes with their extent maps; open ones may exceed it
+  Bytes inode_cache = 64_MiB;        ///< inodes, at 512 bytes each (extent maps beside that); open ones may exceed it
   Bytes name_cache = 32_MiB;         ///< directory entries
   uint32_t views_max = 1024;         ///< views held at one time: reaching it is too_many_views
 };
