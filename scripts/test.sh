@@ -20,7 +20,7 @@ Installs the Debian packages that are missing (as root, or with sudo), builds, a
   --thorough      everything else, one part after the other; all of them run even if one fails
   --only PARTS    these parts alone:
                     release    g++ 12, as users build it; every test
-                    clang      clang 19 with its thread-safety analysis; every test, long sweeps too
+                    clang      clang 19 with its thread-safety analysis; every test
                     asan       AddressSanitizer, LeakSanitizer, UndefinedBehaviorSanitizer; every test
                     tsan       ThreadSanitizer; every test
                     tidy       clang-tidy 19 over src and apps
@@ -48,7 +48,7 @@ build_and_test() {
 
 part_release() { ensure_packages "${packages_test[@]}" && build_and_test release; }
 part_clang() {
-  ensure_packages "${packages_test[@]}" "${packages_clang[@]}" && DMAP_SWEEP=full build_and_test clang
+  ensure_packages "${packages_test[@]}" "${packages_clang[@]}" && build_and_test clang
 }
 part_asan() { ensure_packages "${packages_test[@]}" "${packages_clang[@]}" && build_and_test asan-ubsan; }
 part_tsan() { ensure_packages "${packages_test[@]}" "${packages_clang[@]}" && build_and_test tsan; }

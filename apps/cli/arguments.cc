@@ -46,7 +46,7 @@ std::vector<std::string> arguments_of(int argc, char** argv) {
 }
 
 template <typename Arguments>
-const Arguments& completed(const Arguments& arguments) {
+const Arguments& completed(Arguments& arguments) {
   return arguments;
 }
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cmath>
 #include <set>
 
 #include "commands.h"
@@ -211,8 +212,7 @@ int run_df(const UsageArguments& arguments) {
     }
     Usage usage = (*volume)->usage();
     uint64_t total = std::max<uint64_t>(usage.total.value, 1);
-    auto percent =
-        static_cast<unsigned>(100.0 * static_cast<double>(total - usage.free.value) / static_cast<double>(total) + 0.5);
+    auto percent = std::lround(100.0 * static_cast<double>(total - usage.free.value) / static_cast<double>(total));
     fmt::print(kRow, shown(usage.total), shown(usage.owned), shown(usage.free), fmt::format("{}%", percent),
                shown(usage.metadata), shown(usage.quarantined), usage.inodes, quoted(path));
   }

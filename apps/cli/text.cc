@@ -112,7 +112,7 @@ std::string user_name(uint32_t uid) {
   static std::map<uint32_t, std::string> known;  // a look-up reads files, or asks a server
   auto [place, is_new] = known.try_emplace(uid);
   if (is_new) {
-    const passwd* entry = getpwuid(uid);
+    const passwd* entry = getpwuid(uid);  // NOLINT(concurrency-mt-unsafe): one thread prints
     place->second = entry != nullptr ? escaped(entry->pw_name) : std::to_string(uid);
   }
   return place->second;
@@ -122,7 +122,7 @@ std::string group_name(uint32_t gid) {
   static std::map<uint32_t, std::string> known;
   auto [place, is_new] = known.try_emplace(gid);
   if (is_new) {
-    const group* entry = getgrgid(gid);
+    const group* entry = getgrgid(gid);  // NOLINT(concurrency-mt-unsafe): likewise
     place->second = entry != nullptr ? escaped(entry->gr_name) : std::to_string(gid);
   }
   return place->second;

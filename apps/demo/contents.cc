@@ -51,10 +51,12 @@ Result<std::vector<FileRow>> list_files(const Volume& volume) {
       if (!entries.empty()) after = entries.back().cookie;
       for (const DirectoryEntry& entry : entries) {
         std::string path = directory.path + "/" + entry.name;
-        if (entry.type == FileType::kDirectory) waiting.push_back({entry.inode, std::move(path)});
-        if (entry.type != FileType::kRegular) continue;
-        Bytes size = DMAP_TRY(volume.stat(entry.inode)).size;
-        files.push_back({.path = std::move(path), .inode = entry.inode, .size = size, .hash = {}});
+        if (entry.type == FileType::kDirectory) {
+          waiting.push_back({entry.inode, std::move(path)});
+        } else if (entry.type == FileType::kRegular) {
+          Bytes size = DMAP_TRY(volume.stat(entry.inode)).size;
+          files.push_back({.path = std::move(path), .inode = entry.inode, .size = size, .hash = {}});
+        }
       }
     }
   }
@@ -89,7 +91,9 @@ Result<Hash> hash_on_host(const std::string& path) {
   std::setvbuf(file.get(), nullptr, _IONBF, 0);
   static std::vector<std::byte> buffer(kBufferSize);
   Hasher hasher;
-  while (size_t count = std::fread(buffer.data(), 1, buffer.size(), file.get())) hasher.add({buffer.data(), count});
+  while (std::feof(file.get()) == 0 && std::ferror(file.get()) == 0) {
+    hasher.add({buffer.data(), std::fread(buffer.data(), 1, buffer.size(), file.get())});
+  }
   if (std::ferror(file.get()) != 0) return std::unexpected(Error::from_errno(errno, "read", path));
   return hasher.hash();
 }

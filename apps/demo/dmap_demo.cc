@@ -89,7 +89,6 @@ void show_memory(Facts& facts) {
                                                            {"RssShmem:", "mapped shared pages"},
                                                            {"VmPTE:", "page tables"}};
   std::ifstream status("/proc/self/status");
-  std::string key;
   for (std::string line; std::getline(status, line);) {
     for (const auto& [name, shown] : kRows) {
       if (!line.starts_with(name)) continue;

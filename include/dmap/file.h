@@ -92,7 +92,7 @@ class File {
   [[nodiscard]] Result<Stat> stat() const;
 
   /// Copies up to `into.size()` bytes at `offset`; returns how many (short only at the end of the file). Takes no lock
-  /// and no descriptor. Errors: io, corrupt.
+  /// and no descriptor. Access times follow relatime. Errors: io, corrupt.
   [[nodiscard]] Result<Bytes> read_at(std::span<std::byte> into, Offset offset) const;
 
   /// Writes all of `from` at `offset`, extending the file if needed. Errors: access, read_only, no_space (nothing was

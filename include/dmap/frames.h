@@ -101,7 +101,7 @@ class [[nodiscard]] Frames::Range {
   Range(Range&& other) noexcept
       : table_(std::exchange(other.table_, nullptr)), frames_(other.frames_), owner_(other.owner_) {}
   Range& operator=(Range&&) = delete;
-  ~Range();
+  ~Range() = default;
 
   [[nodiscard]] Owner owner() const { return owner_; }
   [[nodiscard]] Extent frames() const { return frames_; }

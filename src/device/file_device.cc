@@ -100,7 +100,8 @@ Result<Bytes> whole_grains(Bytes size, const Medium& medium, std::string_view op
 
 }  // namespace
 
-Result<std::unique_ptr<FileDevice>> FileDevice::create(const std::string& path, Bytes size, CreateOptions options) {
+Result<std::unique_ptr<FileDevice>> FileDevice::create(const std::string& path, Bytes size,
+                                                       const CreateOptions& options) {
   Removal removal;
   OwnedFd file = DMAP_TRY(new_or_old_file(path, options.overwrite, removal));
   Medium medium = DMAP_TRY(identify(file.get(), kCreate, path));

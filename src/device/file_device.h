@@ -34,7 +34,8 @@ class FileDevice final : public MappedDevice {
   /// Errors: exists, busy, not_found (the directory), no_space and no_memory (tmpfs) with what was asked and what is
   /// free, file_too_big, invalid (less than a frame), not_supported, io (also when `progress` said no). After an error
   /// there is no new file. Blocks for as long as the file system takes.
-  static Result<std::unique_ptr<FileDevice>> create(const std::string& path, Bytes size, CreateOptions options = {});
+  static Result<std::unique_ptr<FileDevice>> create(const std::string& path, Bytes size,
+                                                    const CreateOptions& options = {});
 
   /// Opens a file or device DAX; a length that is no multiple of the frame (of the device's grain) is rounded down.
   /// Errors: not_found, access, busy, is_a_directory, invalid (less than a frame), not_supported, no_memory.

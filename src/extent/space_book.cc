@@ -89,7 +89,8 @@ void SpaceBook::reindex(Group& group) {
   larges != 0 ? index_.large.add(number) : index_.large.remove(number);
   larges == (1U << Group::kLarges) - 1 ? index_.whole.add(number) : index_.whole.remove(number);
 
-  const int order = std::min<int>(std::bit_width(group.fragment_bound()), kOrders) - 1;  // -1: no fragment
+  const int order =
+      static_cast<int>(std::min<unsigned>(std::bit_width(group.fragment_bound()), kOrders)) - 1;  // -1: no fragment
   while (group.indexed_order < order) index_.fragments[static_cast<size_t>(++group.indexed_order)].add(number);
   while (group.indexed_order > order) index_.fragments[static_cast<size_t>(group.indexed_order--)].remove(number);
 }

@@ -152,7 +152,7 @@ Result<Extent> SpaceMap::find_run(FrameCount want, FrameCount least) {
     const auto unloaded = book_.with([&](const SpaceBook& book) -> std::optional<uint64_t> {
       const auto next = book.next_with_space(from);
       const Group* group = next ? book.group(*next) : nullptr;
-      if (next && group == nullptr) return *next;
+      if (next && group == nullptr) return next;
       if (group != nullptr) look_at(*group);
       from = next ? *next + 1 : groups_;
       return std::nullopt;

@@ -165,7 +165,7 @@ class SpaceMap {
 
   // Loading, without the lock; see space_map.cc.
   enum class Space : uint8_t { kSome, kNone };
-  Result<Space> load(uint64_t group);
+  Result<Space> load(uint64_t number);
   Result<void> load_all(Extent extent, std::string_view operation);
 
   // Allocation.

@@ -33,7 +33,7 @@ class SparseArray {
       : base_(std::exchange(other.base_, nullptr)), count_(std::exchange(other.count_, 0)) {}
   SparseArray& operator=(SparseArray&& other) = delete;
   ~SparseArray() {
-    if (base_ != nullptr) ::munmap(base_, count_ * sizeof(T));
+    if (base_ != nullptr) ::munmap(static_cast<void*>(base_), count_ * sizeof(T));
   }
 
   T& operator[](uint64_t index) { return base_[index]; }

@@ -26,8 +26,6 @@ std::optional<PageInfo> Frames::page(Pfn pfn) const {
                   .holds = word.count()};
 }
 
-Frames::Range::~Range() = default;
-
 Result<Exposure> Frames::Range::expose(uint64_t index, FrameCount count, Grain grain) {
   bool inside = table_ != nullptr && index < frames_.count.value && count.value <= frames_.count.value - index;
   if (!inside) return fail(Code::kInvalid, "expose", in_words(Extent{pfn(index), count}), "not in the attached range");

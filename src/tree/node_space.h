@@ -31,10 +31,10 @@ class NodeSpace final : public NodeFrames {
 
   /// Adds an empty zone of 64 to 32256 frames, of which two go to its map. `frames` is where its bytes can be read; it
   /// must stay there. The zone's map is among the next freeze()'s. Errors: kInvalid if it is no zone or overlaps one.
-  Result<void> add_zone(Extent zone, std::span<const std::byte> frames);
+  Result<void> add_zone(Extent extent, std::span<const std::byte> frames);
   /// Adds a zone as it was at the complete checkpoint `generation`, by the maps in its frames.
   /// Errors: kCorrupt if neither map can be used, or it is no zone or overlaps one.
-  Result<void> open_zone(Extent zone, std::span<const std::byte> frames, uint64_t generation);
+  Result<void> open_zone(Extent extent, std::span<const std::byte> frames, uint64_t generation);
 
   NodePlace place(Pfn pfn) const override;
   bool is_live(Pfn pfn) const override;

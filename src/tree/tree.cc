@@ -170,7 +170,7 @@ bool Tree::thaw(Frozen& frozen, size_t nodes_max) {
   return !frozen_;
 }
 
-void Tree::put_back(Frozen frozen) {
+void Tree::put_back(Frozen frozen) {  // NOLINT(performance-unnecessary-value-param): it is used up
   CHECK(frozen_ && frozen_nodes_ == frozen.size());
   for (Node* node : frozen.nodes_) {
     bool current = word(node->header.pfn).load(std::memory_order_relaxed) == reinterpret_cast<uintptr_t>(node);

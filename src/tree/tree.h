@@ -162,7 +162,7 @@ class Tree {
   bool is_listed(Node* node) const;
 
   struct Walk;
-  void walk(Walk& walk, Child child, unsigned level, const KeyRange& range) const;
+  void walk(Walk& all, Child child, unsigned level, const KeyRange& range) const;
   Result<const Node*> examine(const Expected& expected) const;
 
   NodeFrames* frames_;

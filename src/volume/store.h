@@ -59,7 +59,7 @@ class Store final : private GroupSource {
   static Result<void> format(Device& device, const FormatOptions& options, std::span<const Entry> entries);
 
   /// Whether a volume of this size can be made with these options. Errors: invalid, saying why.
-  static Result<void> check_geometry(const FormatOptions& options, FrameCount frames, const std::string& name);
+  static Result<void> check_geometry(const FormatOptions& options, FrameCount volume, const std::string& name);
   /// Whether the device has a superblock that can be read.
   static bool holds_volume(const Device& device);
 
