@@ -13,7 +13,7 @@
 //   mature()           after a grace period: free, or held            a background thread, and reserve() in need
 //   on_holds_gone()    held -> free                                   whoever drops the last hold
 //
-// Invariants (DESIGN.md, X1 to X5), proved for the loaded groups by check_invariants():
+// Invariants (docs/ARCHITECTURE.md, X1 to X5), proved for the loaded groups by check_invariants():
 //   X1 a frame is exactly one of FrameState
 //   X2 a frame leaves quarantine only after a grace period, with no hold (HoldChecker) and no view (ViewSlots)
 //   X3 release() waits for nobody

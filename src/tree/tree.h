@@ -72,7 +72,8 @@ class Frozen {
 /// Errors: kCorrupt for a node on the device that cannot be true, naming its pfn, the keys it should hold and what is
 /// wrong; kNoSpace, kNoMemory. A change that fails has changed nothing. Nothing blocks, but for page faults of the
 /// device. A device that fails under a load gives bytes that mean nothing: whoever maps it asks it after every call
-/// (see DESIGN.md, "a device that fails under a load"); until then the tree stays within its frames, and ends.
+/// (see docs/ARCHITECTURE.md, "a device that fails under a load"); until then the tree stays within its frames, and
+/// ends.
 class Tree {
  public:
   /// The tree that `root` names, or an empty one for Root{}. `volume` tags its nodes; `frames` outlives it.
