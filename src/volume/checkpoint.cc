@@ -152,7 +152,12 @@ Result<void> Store::sync() {
 }
 
 Result<Store::Marked> Store::barrier_for_records() {
+  // Group commit: whoever asks while a barrier runs waits for it, and then one barrier serves all who asked meanwhile.
+  uint64_t request = sync_requests_.fetch_add(1, std::memory_order_acq_rel) + 1;
   MutexLock one(sync_mutex_);
+  if (syncs_served_ >= request) return Marked::kYes;  // by a barrier that began after we asked
+  // acquire: what those who asked did before; pairs with the release in their fetch_add()
+  const uint64_t serves = sync_requests_.load(std::memory_order_acquire);
   uint64_t through = 0;
   std::optional<SpaceMap::Barrier> barrier;
   {
@@ -178,6 +183,7 @@ Result<Store::Marked> Store::barrier_for_records() {
     synced_through_ = std::max(synced_through_, through);
   }
   std::move(*barrier).durable();
+  syncs_served_ = serves;
   return Marked::kYes;
 }
 

@@ -179,7 +179,9 @@ class Store final : private GroupSource {
   };
   std::vector<StaleSlot> stale_slots_ GUARDED_BY(checkpoint_mutex_);  ///< found by opening, not mended yet
   Mutex sync_mutex_;  ///< one barrier of the media at a time; taken before tree_lock_
-  Mutex zone_mutex_;  ///< one new zone at a time
+  std::atomic<uint64_t> sync_requests_ = 0;
+  uint64_t syncs_served_ GUARDED_BY(sync_mutex_) = 0;  ///< requests up to this one are durable
+  Mutex zone_mutex_;                                   ///< one new zone at a time
 
   std::atomic<uint64_t> inode_next_ = 2;
   std::atomic<uint64_t> checkpoints_ = 0;
