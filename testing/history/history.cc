@@ -15,8 +15,8 @@
 namespace dmap::testing {
 namespace {
 
-/// The time, when everything that this thread stored before is where others see it: a store may wait in its CPU's buffer
-/// for longer than a clock takes to be read, and only the clock ties the threads of a history together.
+/// The time, when everything that this thread stored before is where others see it: a store may wait in its CPU's
+/// buffer for longer than a clock takes to be read, and only the clock ties the threads of a history together.
 int64_t now() {
   std::atomic_thread_fence(std::memory_order_seq_cst);
   return std::chrono::steady_clock::now().time_since_epoch().count();

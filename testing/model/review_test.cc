@@ -36,7 +36,8 @@ class Reviewed : public ::testing::Test {
     ASSERT_TRUE(volume_->close());
     volume_.reset();
     std::string findings;
-    auto report = check_volume(file_.path(), {.on_finding = [&](const Finding& f) { findings += f.path + f.what + "\n"; }});
+    auto report =
+        check_volume(file_.path(), {.on_finding = [&](const Finding& f) { findings += f.path + f.what + "\n"; }});
     ASSERT_TRUE(report) << report.error().message();
     EXPECT_EQ(report->findings, 0U) << findings;
   }
@@ -112,7 +113,8 @@ TEST_F(Reviewed, ANamelessFileWhoseTailWasDrainedIsNotForgotten) {
   open();
   {
     auto file = make("/f", "");
-    for (uint64_t piece = 0; piece < 600; ++piece) ASSERT_TRUE(file.write_at(bytes_of(std::string(4096, 'x')), piece * 8192));
+    for (uint64_t piece = 0; piece < 600; ++piece)
+      ASSERT_TRUE(file.write_at(bytes_of(std::string(4096, 'x')), piece * 8192));
     ASSERT_TRUE(volume_->unlink("/f"));
     ASSERT_TRUE(file.truncate(0_B));
     ASSERT_TRUE(file.write_at(bytes_of(std::string(5000, 'y')), 0));
@@ -127,7 +129,9 @@ TEST_F(Reviewed, ANamelessFileWhoseTailWasDrainedIsNotForgotten) {
 
 TEST_F(Reviewed, APinOfATinyFileOnAReadOnlyVolumeIsRefused) {
   open();
-  { auto file = make("/tiny", "few bytes"); }
+  {
+    auto file = make("/tiny", "few bytes");
+  }
   reopen(Access::kReadOnly);
   auto file = volume_->open_file("/tiny");
   ASSERT_TRUE(file);
@@ -138,11 +142,15 @@ TEST_F(Reviewed, APinOfATinyFileOnAReadOnlyVolumeIsRefused) {
 
 TEST_F(Reviewed, ANameThatIsReplacedIsNeverMissing) {
   open();
-  { auto file = make("/x", "first"); }
+  {
+    auto file = make("/x", "first");
+  }
   std::atomic<bool> stop = false;
   std::thread replacer([&] {
     while (!stop) {
-      { auto next = make("/t", "next"); }
+      {
+        auto next = make("/t", "next");
+      }
       EXPECT_TRUE(volume_->rename("/t", "/x"));
     }
   });
