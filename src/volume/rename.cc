@@ -90,7 +90,7 @@ Result<bool> VolumeCore::rename_found(const Resolved& source, const Resolved& ta
   Time time = now();
   Transaction txn;
   std::optional<Found> left_behind = exchange ? target.found : std::nullopt;
-  DMAP_TRY(record_names({{from.get(), source.name, left_behind}, {to.get(), target.name, *source.found}}, txn));
+  DMAP_TRY(record_names({{from.get(), source.name, left_behind}, {to.get(), target.name, source.found}}, txn));
 
   // Records by inode; two of them may be one object (one directory for both names).
   InodeRecord moved_record = current(*moved);
