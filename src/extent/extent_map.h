@@ -95,6 +95,9 @@ class ExtentVersion {
   /// The first frame at or after `file_frame` that reads as zero, unmapped or unwritten; kFileFrames if there is none.
   [[nodiscard]] uint64_t next_hole(uint64_t file_frame) const;
 
+  /// Whether both are the same version; of two in one read section.
+  friend bool operator==(const ExtentVersion&, const ExtentVersion&) = default;
+
  private:
   friend class ExtentMap;
   explicit ExtentVersion(const ExtentNode* root) : root_(root) {}

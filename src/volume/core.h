@@ -175,6 +175,10 @@ class VolumeCore {
       Inode& inode, const InodeRecord& record, Transaction& txn, Purpose purpose = Purpose::kChange,
       std::span<Reservation> reservations = {}, FunctionRef<void()> show = [] {}) REQUIRES(inode.mutex);
 
+  // read.cc
+  /// Reads what one section covers, 0 at the end; nothing if the file changed its shape under a read of zeros.
+  std::optional<uint64_t> read_section(Inode& inode, std::span<std::byte> into, uint64_t at);
+
   // directory.cc
   struct NameChange {
     Inode* directory;

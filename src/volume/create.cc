@@ -34,8 +34,8 @@ InodeRecord VolumeCore::new_record(FileType type, const Ownership& ownership) {
 
 Result<InodeRef> VolumeCore::create(InodeNumber parent_number, std::string_view name, InodeRecord record,
                                     std::string_view target) {
-  DMAP_TRY(check_name(name));
   InodeRef parent = DMAP_TRY(inode(parent_number));
+  DMAP_TRY(check_name(name));
   MutexLock lock(parent->mutex);
   DMAP_TRY(may_add(*parent, name));
   InodeNumber number = store_->new_inode_number();
@@ -81,8 +81,8 @@ Result<void> VolumeCore::commit_inode_key(InodeNumber number, const InodeRecord&
 }
 
 Result<void> VolumeCore::link(InodeNumber existing, InodeNumber parent_number, std::string_view name) {
-  DMAP_TRY(check_name(name));
   InodeRef parent = DMAP_TRY(inode(parent_number));
+  DMAP_TRY(check_name(name));
   InodeRef target = DMAP_TRY(inode(existing));
   if (target->is_directory()) return fail(Code::kIsDirectory, "link", name, "directories have one name");
   InodeLocks locks({parent.get(), target.get()});

@@ -4,9 +4,9 @@
 //
 // A reader loads `size`, then `tiny`, then the extent map. A writer that grows a file shows the map first, then takes
 // `tiny` away, then stores `size`: so whoever sees the new size sees what lies below it. A writer that shrinks a file
-// stores `size` first; a reader in between may find a hole where its older size promised bytes, which reads as zeros,
-// as if it had come after a truncate and an extension. Frames that leave the map keep their bytes until the reader's
-// section closes, because they are not reused before a grace period has passed (X2).
+// stores `size` first; a reader in between may find a hole where its older size promised bytes: whoever read zeros
+// looks whether the file kept its shape, and reads again if not. Frames that leave the map keep their bytes until the
+// reader's section closes, because they are not reused before a grace period has passed (X2).
 #include <algorithm>
 #include <cstring>
 
@@ -19,6 +19,8 @@ namespace {
 
 /// A read section is closed and opened again after so many bytes, so that no copy holds up a grace period for long.
 constexpr uint64_t kSectionBytes = 1 << 20;
+/// So often a read is tried beside changes of the file's shape before it takes the lock that keeps them out.
+constexpr int kAttempts = 8;
 
 /// The part of [offset, offset + length) that lies in `segment`, in bytes: length from `offset` on.
 uint64_t length_within(const Segment& segment, uint64_t offset, uint64_t length) {
@@ -30,45 +32,69 @@ Bytes place_within(const Segment& segment, uint64_t offset) {
   return place_of(segment.pfn) + Bytes{offset - (segment.first << kFrameShift)};
 }
 
-void copy_tiny(const InlineData& tiny, std::span<std::byte> into, uint64_t offset) {
-  uint64_t there = offset < tiny.size ? std::min<uint64_t>(into.size(), tiny.size - offset) : 0;
-  std::memcpy(into.data(), tiny.bytes.data() + offset, there);
+/// Whether all of a copy were bytes that are stored, or some of it zeros that are not.
+enum class Copied : uint8_t { kBytes, kZerosToo };
+
+Copied copy_tiny(const InlineData& tiny, std::span<std::byte> into, uint64_t offset) {
+  auto from = tiny.span().subspan(std::min<uint64_t>(offset, tiny.size));
+  uint64_t there = std::min(into.size(), from.size());
+  std::memcpy(into.data(), from.data(), there);
   std::memset(into.data() + there, 0, into.size() - there);
+  return there == into.size() ? Copied::kBytes : Copied::kZerosToo;
 }
 
-void copy_frames(const Device& device, const ExtentVersion& version, std::span<std::byte> into, uint64_t offset) {
+Copied copy_frames(const Device& device, const ExtentVersion& version, std::span<std::byte> into, uint64_t offset) {
+  Copied copied = Copied::kBytes;
   while (!into.empty()) {
     Segment segment = version.find(offset >> kFrameShift);
     uint64_t length = length_within(segment, offset, into.size());
     if (segment.reads_zero()) {
       std::memset(into.data(), 0, length);
+      copied = Copied::kZerosToo;
     } else {
       load_shared(into.data(), device.address(place_within(segment, offset)), length);
     }
     into = into.subspan(length);
     offset += length;
   }
+  return copied;
 }
 
 }  // namespace
 
+std::optional<uint64_t> VolumeCore::read_section(Inode& inode, std::span<std::byte> into, uint64_t at) {
+  RcuReadSection section;
+  // acquire: what lies below the size; pairs with the release in Inode's writers
+  const uint64_t size = inode.size.load(std::memory_order_acquire);
+  if (at >= size) return 0;
+  auto part = into.first(std::min({into.size(), size - at, kSectionBytes}));
+  // acquire: its bytes; pairs with the release in show_tiny()
+  const InlineData* tiny = inode.tiny.load(std::memory_order_acquire);
+  const ExtentVersion version = inode.extents.version();
+  Copied copied = tiny != nullptr ? copy_tiny(*tiny, part, at) : copy_frames(store_->device(), version, part, at);
+  if (copied == Copied::kBytes) return part.size();
+  // Zeros: of a hole if the file kept its shape, else perhaps of bytes that a truncate took away after `size` was
+  // loaded.
+  bool same = inode.size.load(std::memory_order_acquire) == size &&
+              inode.tiny.load(std::memory_order_acquire) == tiny && inode.extents.version() == version;
+  return same ? std::optional(part.size()) : std::nullopt;
+}
+
 Result<Bytes> VolumeCore::read(Inode& inode, std::span<std::byte> into, Offset offset) {
   DMAP_TRY(ensure_loaded(inode));
   uint64_t done = 0;
-  while (done < into.size()) {
-    RcuReadSection section;
-    // acquire: what lies below the size; pairs with the release in Inode's writers
-    uint64_t size = inode.size.load(std::memory_order_acquire);
-    uint64_t at = offset.value + done;
-    if (at >= size || at < offset.value) break;
-    auto part = into.subspan(done, std::min({into.size() - done, size - at, kSectionBytes}));
-    // acquire: its bytes; pairs with the release in show_tiny()
-    if (const InlineData* tiny = inode.tiny.load(std::memory_order_acquire)) {
-      copy_tiny(*tiny, part, at);
-    } else {
-      copy_frames(store_->device(), inode.extents.version(), part, at);
+  while (done < into.size() && offset.value + done >= offset.value) {
+    std::optional<uint64_t> got;
+    for (int attempt = 0; attempt < kAttempts && !got; ++attempt) {
+      got = read_section(inode, into.subspan(done), offset.value + done);
     }
-    done += part.size();
+    if (!got) {
+      // Its shape changes all the time: not while we hold the lock.
+      MutexLock lock(inode.mutex);
+      got = read_section(inode, into.subspan(done), offset.value + done);
+    }
+    if (got.value_or(0) == 0) break;
+    done += *got;
   }
   note_access(inode);
   return Bytes{done};

@@ -170,7 +170,7 @@ template <typename T>
 bool Driver::ran_out(const Result<T>& real, uint64_t need) {
   if (real.has_value() || real.error().code() != Code::kNoSpace) return false;
   ++out_of_space_;
-  uint64_t slack = options_.size.value / 8 + (512 << 10);  // what metadata (a zone in one piece) and fragments may take
+  uint64_t slack = options_.size.value / 4 + (512 << 10);  // what metadata (a zone in one piece) and fragments may take
   uint64_t free = volume_->usage().free.value;
   if (free > need + slack) differs(real.error().message() + " with " + std::to_string(free) + " bytes free");
   return true;
