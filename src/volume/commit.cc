@@ -9,11 +9,8 @@
 namespace dmap {
 namespace {
 
-/// A checkpoint is asked for in the background when this part of a budget is used, and forced when all of it is.
-constexpr uint64_t kPressureNumerator = 1;
-constexpr uint64_t kPressureDenominator = 2;
-
-bool is_pressing(uint64_t used, uint64_t budget) { return used >= budget / kPressureDenominator * kPressureNumerator; }
+/// A checkpoint is asked for in the background when half of a budget is used, and forced when all of it is.
+bool is_pressing(uint64_t used, uint64_t budget) { return used >= budget / 2; }
 
 }  // namespace
 

@@ -41,6 +41,14 @@ struct Resolved {
 /// 1 to 255 bytes without '/' and NUL, and not "." or "..". Errors: invalid, name_too_long.
 Result<void> check_name(std::string_view name);
 
+/// A read section over file bytes is closed and opened again after so many, so that no copy holds up a grace period.
+inline constexpr uint64_t kSectionBytes = 1 << 20;
+/// Extents that one record removes; more go in steps.
+inline constexpr size_t kExtentsAtOnce = 256;
+
+/// A file offset's place within its frame.
+constexpr uint64_t offset_in_frame(uint64_t offset) { return offset & (kFrameSize.value - 1); }
+
 /// Where a segment ends, in bytes of the file; the last hole ends behind every offset.
 inline uint64_t end_byte(const Segment& segment) {
   return segment.end() >= kFileFrames ? UINT64_MAX : segment.end() << kFrameShift;
@@ -191,7 +199,6 @@ class VolumeCore {
 
   // create.cc, unlink.cc, rename.cc
   Result<void> may_add(Inode& parent, std::string_view name) REQUIRES(parent.mutex);
-  Result<void> commit_inode_key(InodeNumber number, const InodeRecord& record, Transaction& txn);
   /// Puts into `txn` the erasure of all keys of an object and the release of its frames; false, and nothing put, if
   /// they are too many for one record.
   Result<bool> record_removal(InodeNumber number, size_t extents_max, Transaction& txn);

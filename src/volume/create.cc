@@ -54,7 +54,8 @@ Result<InodeRef> VolumeCore::create(InodeNumber parent_number, std::string_view 
   }
   // Whoever finds the number before it is in the cache waits for it to get there.
   std::optional<MutexLock> making(std::in_place, loading(number));
-  DMAP_TRY(commit_inode_key(number, record, txn));
+  txn.put(key_of(number, Kind::kInode), encode(record));
+  DMAP_TRY(store_->commit(txn, {}, Purpose::kChange, [] {}));
   InodeRef made = cache_inode(number, record);
   making.reset();
   if (record.type == FileType::kDirectory) {
@@ -73,11 +74,6 @@ Result<void> VolumeCore::may_add(Inode& parent, std::string_view name) {
   if (there) return fail(Code::kExists, "create", name);
   if (there.error().code() != Code::kNotFound) return std::unexpected(std::move(there).error());
   return {};
-}
-
-Result<void> VolumeCore::commit_inode_key(InodeNumber number, const InodeRecord& record, Transaction& txn) {
-  txn.put(key_of(number, Kind::kInode), encode(record));
-  return store_->commit(txn, {}, Purpose::kChange, [] {});
 }
 
 Result<void> VolumeCore::link(InodeNumber existing, InodeNumber parent_number, std::string_view name) {

@@ -17,8 +17,6 @@
 namespace dmap {
 namespace {
 
-/// A read section is closed and opened again after so many bytes, so that no copy holds up a grace period for long.
-constexpr uint64_t kSectionBytes = 1 << 20;
 /// So often a read is tried beside changes of the file's shape before it takes the lock that keeps them out.
 constexpr int kAttempts = 8;
 

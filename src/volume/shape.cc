@@ -9,12 +9,8 @@
 namespace dmap {
 namespace {
 
-/// Extents that one record removes; more go in steps.
-constexpr size_t kExtentsAtOnce = 256;
 /// Frames that one record allocates: even one by one, their extents fit.
 constexpr uint64_t kFramesAtOnce = 4096;
-
-constexpr uint64_t offset_in_frame(uint64_t offset) { return offset & (kFrameSize.value - 1); }
 
 /// The mappings of `version` that touch or adjoin file frames [first, end), whole.
 std::vector<Mapping> mappings_around(const ExtentVersion& version, uint64_t first, uint64_t end) {

@@ -10,8 +10,6 @@
 namespace dmap {
 namespace {
 
-/// Extents that one record frees; an object with more is reaped in steps.
-constexpr size_t kExtentsAtOnce = 256;
 /// Keys of other kinds (parts of attributes above all) that such a record erases.
 constexpr size_t kOtherKeysMax = 2048;
 

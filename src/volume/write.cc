@@ -14,12 +14,8 @@ namespace {
 
 /// Bytes that one record covers: even in pieces of one frame, its extents fit into a record.
 constexpr uint64_t kChunkBytes = 16 << 20;
-/// As for reading.
-constexpr uint64_t kSectionBytes = 1 << 20;
 /// A write or an announced size from here on is laid out in whole large frames.
 constexpr uint64_t kLargeBytes = kLargeFrames << kFrameShift;
-
-constexpr uint64_t offset_in_frame(uint64_t offset) { return offset & (kFrameSize.value - 1); }
 
 /// Where the record that begins at `at` ends: at a frame's edge, so that no frame is in two of them.
 constexpr uint64_t chunk_end(uint64_t at, uint64_t end) {
